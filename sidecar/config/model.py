@@ -1,0 +1,207 @@
+"""The configuration as frozen values. Defaults live here and nowhere else.
+
+Pure: no YAML, no clock, no files. ``loader`` turns a file into a ``Config``; ``scripts`` generate
+``configs/schema.json`` from it. Durations are seconds (float) and accept Elasticsearch's time units
+(``500ms``, ``2s``, ``1m``); sizes are bytes (int) and accept its byte units (``64mb``, ``1gb``).
+Source of the units: Elasticsearch reference, "API conventions", time and byte size units.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+_TIME_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_BYTE_UNITS = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
+
+
+def _with_unit(value: Any, units: dict[str, Any], example: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", value.lower())
+    if found is None or found[2] not in units:
+        raise ValueError(f"expected a number with a unit ({', '.join(units)}), such as {example!r}")
+    return float(found[1]) * units[found[2]]
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(lambda v: _with_unit(v, _TIME_UNITS, "500ms")),
+    Field(gt=0),
+    WithJsonSchema({"type": ["number", "string"], "description": "seconds, or a time such as 500ms, 2s, 1m"}),
+]
+ByteSize = Annotated[
+    int,
+    BeforeValidator(lambda v: int(_with_unit(v, _BYTE_UNITS, "64mb")) if isinstance(v, str) else v),
+    Field(ge=0),
+    WithJsonSchema({"type": ["integer", "string"], "description": "bytes, or a size such as 64mb, 1gb"}),
+]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Listener(Section):
+    """Where a listener binds."""
+
+    host: str = Field("0.0.0.0", description="Address to bind.")  # noqa: S104 - a proxy serves its network
+    port: int = Field(9200, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+
+
+class AdminListener(Listener):
+    """The admin listener: health and metrics; loopback unless told otherwise."""
+
+    host: str = Field("127.0.0.1", description="Address to bind.")
+    port: int = Field(9901, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+
+
+class Tls(Section):
+    """How to speak TLS to Elasticsearch."""
+
+    verify: bool = Field(True, description="Verify Elasticsearch's certificate and host name.")
+    ca_file: str | None = Field(None, description="PEM file of the certificate authority to trust.")
+    cert_file: str | None = Field(None, description="PEM client certificate.")
+    key_file: str | None = Field(None, description="PEM key of the client certificate.")
+
+
+class Upstream(Section):
+    """The Elasticsearch cluster behind the sidecar."""
+
+    urls: tuple[str, ...] = Field(("http://localhost:9200",), min_length=1, description="Base URLs, balanced.")
+    tls: Tls = Field(default_factory=Tls, description="TLS to Elasticsearch.")
+    connect_timeout: Duration = Field(5.0, description="Time to open a connection.")
+    total_timeout: Duration = Field(300.0, description="Time for one whole upstream request.")
+    max_connections: int = Field(256, ge=1, description="Pooled connections over all URLs.")
+    dead_timeout: Duration = Field(10.0, description="How long a URL that failed is skipped before it is retried.")
+    resolve_ttl: Duration = Field(60.0, description="How long an alias or data stream resolution is kept.")
+
+
+class Model(Section):
+    """One cross-encoder. Unset values are taken from the engine section."""
+
+    model: str = Field(description="Hub id, local directory, or `bundled`.")
+    revision: str | None = Field(None, description="Commit, tag or branch on the hub.")
+    head: Literal["auto", "one_logit", "two_logits"] = Field("auto", description="How logits become a score.")
+    max_length: int | None = Field(None, ge=8, le=8192, description="Tokens of query and document together.")
+
+
+class Engine(Section):
+    """The scoring engine."""
+
+    model: str = Field(
+        "cross-encoder/ms-marco-TinyBERT-L4", description="Default model: hub id, local directory, or `bundled`."
+    )
+    revision: str | None = Field(None, description="Commit, tag or branch of the default model on the hub.")
+    head: Literal["auto", "one_logit", "two_logits"] = Field("auto", description="How logits become a score.")
+    models: dict[str, Model] = Field(default_factory=dict, description="Further models by the name mappings use.")
+    backend: Literal["auto", "torch", "onnx", "openvino"] = Field("auto", description="What runs the model.")
+    device: str = Field("auto", description="`auto`, `cpu`, `cuda`, or `cuda:N`.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field("auto", description="Arithmetic.")
+    max_length: int = Field(512, ge=8, le=8192, description="Tokens of query and document together.")
+    token_budget: int | None = Field(None, ge=64, description="Tokens in a batch, padding counted; unset: measured.")
+    threads: int | None = Field(None, ge=1, description="CPU threads of the model; unset: the CPU quota.")
+    max_waiting_pairs: int = Field(20_000, ge=1, description="Pairs allowed to wait before requests are refused.")
+    document_cache: ByteSize = Field(64 << 20, description="Bytes of cached document encodings; 0 turns it off.")
+    score_cache: ByteSize = Field(0, description="Bytes of cached scores; 0 turns it off.")
+    cache_dir: str | None = Field(None, description="Where exported models are kept; unset: the user cache.")
+
+
+class Fusion(Section):
+    """How the model's score and Elasticsearch's become one. A bare name is short for its defaults."""
+
+    method: Literal["replace", "linear", "rrf"] = Field("replace", description="Which fusion.")
+    weight: float = Field(0.7, ge=0, le=1, description="linear: share of the model; the rest is first-stage.")
+    normalize: Literal["min_max", "z_score"] = Field("min_max", description="linear: scaling over the window.")
+    rank_constant: int = Field(60, ge=1, description="rrf: the k of 1/(k+rank).")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"method": value} if isinstance(value, str) else value
+
+
+class FieldSpec(Section):
+    """One document field. A bare string is short for its name."""
+
+    name: str = Field(description="Dotted path of the field.")
+    label: str = Field("", description="Text put before the field's value, such as `Title: `.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Passages(Section):
+    """Scores long documents by token windows instead of truncating them."""
+
+    size: int = Field(256, ge=16, description="Document tokens in a passage.")
+    stride: int = Field(192, ge=1, description="Tokens from one passage's start to the next.")
+    max_count: int = Field(8, ge=1, le=256, description="Passages of one document that are scored.")
+    aggregate: Literal["max", "first", "mean"] = Field("max", description="How passage scores become one.")
+
+
+class Overrides(Section):
+    """What a request may change by `ext.rescore` or `X-Rescore-*` headers, and up to where."""
+
+    allow: tuple[
+        Literal["enabled", "query", "window_size", "timeout_ms", "model", "fusion", "explain", "min_score"], ...
+    ] = Field(
+        ("enabled", "query", "window_size", "timeout_ms", "model", "fusion", "explain", "min_score"),
+        description="Names that requests may override.",
+    )
+    max_window_size: int = Field(1000, ge=1, le=10_000, description="Cap of `window_size` in requests.")
+    max_timeout: Duration = Field(10.0, description="Cap of `timeout_ms` in requests.")
+
+
+class IndexMapping(Section):
+    """How searches on one index, or all that match a pattern, are rescored."""
+
+    fields: tuple[FieldSpec, ...] = Field(min_length=1, description="Document fields, in order.")
+    separator: str = Field(" ", description="Text between two fields.")
+    text_from: Literal["auto", "source", "fields", "highlight", "inner_hits"] = Field(
+        "auto", description="Where field texts are read from; auto: `_source`, then `fields`."
+    )
+    strip_html: bool = Field(False, description="Remove HTML tags and entities from texts.")
+    query_paths: tuple[str, ...] = Field((), description="JSON paths of the query text in the search body.")
+    query_fields: Literal["all", "mapped"] = Field(
+        "all", description="Whether clauses on fields that are not mapped add to the query text."
+    )
+    window_size: int = Field(100, ge=1, le=10_000, description="Hits that are rescored.")
+    fusion: Fusion = Field(default_factory=Fusion, description="Model and first-stage scores.")
+    timeout: Duration = Field(2.0, description="Time allowed for scoring one search.")
+    model: str | None = Field(None, description="Name from `engine.models`; unset: the default model.")
+    passages: Passages | None = Field(None, description="Score passages of long documents; unset: truncate.")
+    mode: Literal["rescore", "shadow", "split"] = Field("rescore", description="Answer rescored, beside, or for some.")
+    split_percent: float = Field(50.0, ge=0, le=100, description="split: share of searches that are rescored.")
+    split_header: str = Field("X-Opaque-Id", description="split: the header whose hash decides.")
+    overrides: Overrides = Field(default_factory=Overrides, description="What requests may change.")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    listen: Listener = Field(default_factory=Listener, description="Where clients connect.")
+    admin: AdminListener = Field(default_factory=AdminListener, description="Health and metrics.")
+    upstream: Upstream = Field(default_factory=Upstream, description="The Elasticsearch cluster.")
+    engine: Engine = Field(default_factory=Engine, description="The scoring engine.")
+    indices: dict[str, IndexMapping] = Field(default_factory=dict, description="Mappings by name or pattern.")
+    on_failure: Literal["pass", "error"] = Field(
+        "pass", description="When scoring fails: Elasticsearch's own answer, or a 503."
+    )
+    max_search_body: ByteSize = Field(100 << 20, description="Decoded search bodies above this pass through.")
+    max_search_answer: ByteSize = Field(100 << 20, description="Answers above this are not rescored.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Log level.")
+
+    @model_validator(mode="after")
+    def _models_exist(self) -> Config:
+        for name, mapping in self.indices.items():
+            if mapping.model is not None and mapping.model not in self.engine.models:
+                known = ", ".join(sorted(self.engine.models)) or "none"
+                raise ValueError(f"indices.{name}.model: {mapping.model!r} is not in engine.models ({known})")
+        return self

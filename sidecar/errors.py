@@ -1,0 +1,79 @@
+"""Every error the sidecar raises on purpose, in one tree.
+
+    SidecarError                  the user can act on it; ``exit_code`` is what the command line returns
+    +-- ConfigError        (2)    the configuration is wrong; holds every problem found, not the first
+    +-- StartupError       (3)    the sidecar cannot start: port in use, missing tool, nothing to listen on
+    |   +-- ModelError     (3)    the model cannot be found, loaded or trusted
+    +-- UpstreamError      (4)    Elasticsearch did not answer: refused, reset, timed out, truncated
+    +-- ScoringError       (5)    scores could not be had in time; searches fail open on it
+        +-- QueueFull             admission refused the request
+        +-- DeadlineExceeded      the time allowed ran out
+        +-- BackendFailed         the model raised, or returned non-finite or too few scores
+
+Pure modules raise ``ValueError``; foreign exceptions are translated once, where they enter.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SidecarError(Exception):
+    """Base of all errors with a message for the user."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(SidecarError):
+    """The configuration is wrong. ``problems`` holds one readable line each."""
+
+    exit_code = 2
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class StartupError(SidecarError):
+    """The sidecar cannot start."""
+
+    exit_code = 3
+
+
+class ModelError(StartupError):
+    """The model cannot be found, loaded or trusted."""
+
+
+class UpstreamError(SidecarError):
+    """Elasticsearch did not answer. ``reason`` is the short name used in headers and metrics."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, reason: str = "upstream_unreachable") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ScoringError(SidecarError):
+    """Scores could not be had; ``reason`` is the short name used in headers and metrics."""
+
+    exit_code = 5
+    reason: ClassVar[str] = "scoring"
+
+
+class QueueFull(ScoringError):
+    """Admission refused the request: too many pairs are waiting."""
+
+    reason = "queue_full"
+
+
+class DeadlineExceeded(ScoringError):
+    """The time allowed for scoring ran out."""
+
+    reason = "deadline"
+
+
+class BackendFailed(ScoringError):
+    """The model raised, or its scores were non-finite or too few."""
+
+    reason = "model_error"

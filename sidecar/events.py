@@ -1,0 +1,61 @@
+"""One frozen record for each search, told to one observer. Metrics, logs and headers come from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoreRecord:
+    """What became of one search. Times are seconds."""
+
+    outcome: Literal["reranked", "passed", "failed"]
+    reason: str | None = None
+    endpoint: str = "search"
+    mapping: str | None = None
+    model: str | None = None
+    window: int = 0
+    hits: int = 0
+    pairs: int = 0
+    tokens: int = 0
+    missing_fields: int = 0
+    elasticsearch: float = 0.0
+    queue: float = 0.0
+    tokenize: float = 0.0
+    model_time: float = 0.0
+    total: float = 0.0
+    opaque_id: str | None = None
+
+    def header(self) -> str:
+        """Give the value of the `X-Rescore` answer header."""
+        if self.outcome == "reranked":
+            return f"reranked; window={self.window}; model={self.model}"
+        return f"{self.outcome}; reason={self.reason}"
+
+    def server_timing(self) -> str:
+        """Give the value of `Server-Timing` (W3C Server Timing): milliseconds per stage."""
+        stages = {"es": self.elasticsearch, "queue": self.queue, "tokenize": self.tokenize, "model": self.model_time}
+        return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in stages.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowRecord:
+    """How the rescored order would have differed, for `mode: shadow`."""
+
+    mapping: str
+    kendall_tau: float
+    overlap_at_10: float
+    seconds: float
+
+
+class RescoreObserver(Protocol):
+    """Gets each record once."""
+
+    def search(self, record: RescoreRecord) -> None:
+        """Take one search's record."""
+        ...
+
+    def shadow(self, record: ShadowRecord) -> None:
+        """Take one shadow comparison."""
+        ...

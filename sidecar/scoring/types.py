@@ -1,0 +1,66 @@
+"""The values that scoring takes and returns, and the protocol the rescorer sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sidecar.config.model import Passages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRequest:
+    """One query against its documents.
+
+    ``keys`` (same length as ``documents``, or empty) name document versions for the caches; ``None``
+    entries fall back to a content hash. ``deadline`` is in ``time.monotonic()`` seconds.
+    ``model`` is a name of ``engine.models``, or None for the default. ``background`` work (shadow)
+    runs only when nothing else waits.
+    """
+
+    query: str
+    documents: Sequence[str]
+    keys: Sequence[bytes | None] = ()
+    model: str | None = None
+    deadline: float = float("inf")
+    passages: Passages | None = None
+    background: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds spent on one request; ``model`` is its token share of the batches it was in."""
+
+    queue: float = 0.0
+    tokenize: float = 0.0
+    model: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """``values[i]`` is the fp32 relevance logit of ``documents[i]``: finite, higher is better."""
+
+    values: Sequence[float]
+    model: str
+    timings: Timings = field(default_factory=Timings)
+    pairs: int = 0
+    tokens: int = 0
+
+
+class Scorer(Protocol):
+    """What the rescorer needs of the engine."""
+
+    async def score(self, request: ScoreRequest) -> Scores:
+        """Score one request.
+
+        Raises:
+            DeadlineExceeded: the deadline passed first.
+            QueueFull: too many pairs are waiting.
+            BackendFailed: the model raised or its scores are unusable.
+        """
+        ...
+
+    async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
+        """Score several requests in common batches (``_msearch``); failures are returned in place."""
+        ...
