@@ -1,0 +1,24 @@
+"""What the rescorer knows of Elasticsearch: a function to ask it, and its answer. No aiohttp here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamAnswer:
+    """One whole answer. ``headers`` are as sent, in order, less content coding; ``body`` is decoded."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    seconds: float = 0.0
+
+
+Fetch = Callable[[str, str, bytes | None, float | None], Awaitable[UpstreamAnswer]]
+"""``await fetch(method, target, body, timeout_s)``, with the client's own headers and credentials.
+
+Raises:
+    UpstreamError: Elasticsearch did not answer.
+"""
