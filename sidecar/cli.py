@@ -53,7 +53,9 @@ def _dispatch(words: list[str]) -> int:
         _unknown(name)
     command = _load(name)
     parser = argparse.ArgumentParser(
-        prog=f"{_PROGRAM} {name}", description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"{_PROGRAM} {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_arguments(parser)
     return int(command.run(parser.parse_args(rest)))

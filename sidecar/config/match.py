@@ -82,14 +82,14 @@ def _match_one(indices: Mapping[str, IndexMapping], expression: str) -> Match | 
 
 
 def _specificity(pattern: str) -> tuple[bool, int, str]:
-    """Sort key: exact names first, then longer patterns, then by name so that the order never depends on luck."""
+    """Sort exact names first, then longer patterns; then by name, so that the file's order is no matter."""
     return (_EVERY in pattern, -len(pattern), pattern)
 
 
 def covers(pattern: str, expression: str) -> bool:
     """Say whether a configured pattern matches every name that an expression can stand for.
 
-    As in Elasticsearch, `*` alone reaches neither hidden names (`.kibana`) nor other clusters (`remote:logs`).
+    As in Elasticsearch, `*` reaches neither hidden names (`.kibana`) nor other clusters (`remote:logs`).
     """
     if expression.startswith(".") and pattern.startswith(_EVERY):
         return False

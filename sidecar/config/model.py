@@ -10,8 +10,17 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 _TIME_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTE_UNITS = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
@@ -60,6 +69,17 @@ class AdminListener(Listener):
     port: int = Field(9901, ge=0, le=65535, description="TCP port; 0 takes a free one.")
 
 
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("expected a base URL such as 'https://es.example:9200'")
+    _ = parts.port  # raises ValueError where it is not a port number
+    return url
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+
+
 class Tls(Section):
     """How to speak TLS to Elasticsearch."""
 
@@ -72,7 +92,9 @@ class Tls(Section):
 class Upstream(Section):
     """The Elasticsearch cluster behind the sidecar."""
 
-    urls: tuple[str, ...] = Field(("http://localhost:9200",), min_length=1, description="Base URLs, balanced.")
+    urls: tuple[BaseUrl, ...] = Field(
+        ("http://localhost:9200",), min_length=1, description="Base URLs, balanced."
+    )
     tls: Tls = Field(default_factory=Tls, description="TLS to Elasticsearch.")
     connect_timeout: Duration = Field(5.0, description="Time to open a connection.")
     total_timeout: Duration = Field(300.0, description="Time for one whole upstream request.")
@@ -144,6 +166,12 @@ class Passages(Section):
     stride: int = Field(192, ge=1, description="Tokens from one passage's start to the next.")
     max_count: int = Field(8, ge=1, le=256, description="Passages of one document that are scored.")
     aggregate: Literal["max", "first", "mean"] = Field("max", description="How passage scores become one.")
+
+    @model_validator(mode="after")
+    def _no_gaps(self) -> Passages:
+        if self.stride > self.size:
+            raise ValueError(f"stride {self.stride} is above size {self.size}: text between passages is never read")
+        return self
 
 
 class Overrides(Section):

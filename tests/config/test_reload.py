@@ -1,0 +1,176 @@
+"""The watched file: swaps by rename and by symlink, mistakes, SIGHUP. No test sleeps: looks are asked for."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.config.loader import loads
+from sidecar.config.model import Config
+from sidecar.config.reload import ConfigSource, carry_over
+from sidecar.errors import ConfigError
+
+FIRST = "indices: {articles: {fields: [body]}}\n"
+SECOND = "indices: {articles: {fields: [title]}}\n"
+
+
+class Looks:
+    """Lets a watch look at the file once per call, and waits until it has."""
+
+    def __init__(self, source: ConfigSource) -> None:
+        self.applied: list[Config] = []
+        self._go, self._idle = asyncio.Semaphore(0), asyncio.Semaphore(0)
+        self._task = asyncio.create_task(source.watch(self.applied.append, wait=self._wait))
+
+    async def _wait(self, asked: asyncio.Event) -> None:
+        self._idle.release()
+        await self._go.acquire()
+
+    async def __call__(self) -> None:
+        self._go.release()
+        await self._idle.acquire()
+
+    async def __aenter__(self) -> "Looks":
+        await self._idle.acquire()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    @property
+    def fields(self) -> list[str]:
+        return [config.indices["articles"].fields[0].name for config in self.applied]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "sidecar.yaml"
+    path.write_text(FIRST)
+    yield path
+
+
+def source_of(path: Path) -> ConfigSource:
+    source = ConfigSource(path, {})
+    source.load()
+    return source
+
+
+def run(test: object) -> None:
+    asyncio.run(test)  # type: ignore[arg-type]  # a coroutine
+
+
+def test_a_file_that_stays_is_not_reloaded(path: Path) -> None:
+    async def test() -> None:
+        source = source_of(path)
+        async with Looks(source) as look:
+            await look()
+            os.utime(path)
+            await look()
+        assert look.applied == []
+        assert source.stats() == {"reloads_total": 0.0, "failures_total": 0.0}
+
+    run(test())
+
+
+def test_a_rename_over_the_file_with_equal_size_and_time(path: Path) -> None:
+    async def test() -> None:
+        source = source_of(path)
+        async with Looks(source) as look:
+            new, times = path.with_suffix(".new"), path.stat()
+            new.write_text(FIRST.replace("body", "text"))
+            os.utime(new, ns=(times.st_atime_ns, times.st_mtime_ns))
+            new.replace(path)
+            await look()
+        assert look.fields == ["text"]
+        assert source.stats()["reloads_total"] == 1
+
+    run(test())
+
+
+def test_a_kubernetes_config_map_swaps_a_symlink(tmp_path: Path) -> None:
+    """Source: Kubernetes, AtomicWriter: FILE -> ..data/FILE, ..data -> ..TIMESTAMP, renamed over."""
+    for name, text in (("..1", FIRST), ("..2", SECOND)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "c.yaml").write_text(text)
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "c.yaml").symlink_to("..data/c.yaml")
+
+    async def test() -> None:
+        async with Looks(source_of(tmp_path / "c.yaml")) as look:
+            (tmp_path / "..data_tmp").symlink_to("..2")
+            (tmp_path / "..data_tmp").replace(tmp_path / "..data")
+            await look()
+        assert look.fields == ["title"]
+
+    run(test())
+
+
+def test_mistakes_are_told_once_and_the_last_good_one_stays(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        source = source_of(path)
+        async with Looks(source) as look:
+            path.write_text("indices: {articles: {feilds: [body]}}\n")
+            await look()
+            await look()
+            path.unlink()
+            await look()
+            assert look.applied == []
+            assert source.stats() == {"reloads_total": 0.0, "failures_total": 2.0}
+            path.write_text(SECOND)
+            await look()
+        assert look.fields == ["title"]
+
+    with caplog.at_level(logging.ERROR):
+        run(test())
+    assert len(caplog.records) == 2
+    assert "did you mean 'fields'?" in caplog.messages[0]
+    assert "no such file" in caplog.messages[1]
+
+
+def test_sighup_reloads_at_once(path: Path) -> None:
+    async def test() -> None:
+        applied: asyncio.Queue[Config] = asyncio.Queue()
+        source = source_of(path)
+        started = asyncio.Event()
+
+        async def wait(asked: asyncio.Event) -> None:
+            started.set()
+            await asked.wait()
+
+        watch = asyncio.create_task(source.watch(applied.put_nowait, wait=wait))
+        await started.wait()
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert "articles" in (await applied.get()).indices
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+
+    run(test())
+
+
+def test_what_needs_a_restart_waits_for_it() -> None:
+    running = loads("listen: {port: 1}\n" + FIRST, {})
+    loaded = loads("listen: {port: 2}\nengine: {max_length: 64}\non_failure: error\n" + SECOND, {})
+    config, pending = carry_over(running, loaded)
+    assert pending == ["listen", "engine"]
+    assert (config.listen, config.engine) == (running.listen, running.engine)
+    assert (config.indices, config.on_failure) == (loaded.indices, "error")
+
+
+def test_a_mapping_to_a_model_that_is_not_loaded_is_refused() -> None:
+    loaded = loads("engine: {models: {m: {model: bundled}}}\nindices: {a: {fields: [x], model: m}}", {})
+    with pytest.raises(ConfigError, match="needs? a restart"):
+        carry_over(Config(), loaded)
+
+
+def test_the_first_look_needs_no_running_configuration() -> None:
+    assert carry_over(None, Config()) == (Config(), [])
