@@ -51,6 +51,11 @@ class Scores:
 class Scorer(Protocol):
     """What the rescorer needs of the engine."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether the models are loaded and warm; until then searches pass through."""
+        ...
+
     async def score(self, request: ScoreRequest) -> Scores:
         """Score one request.
 

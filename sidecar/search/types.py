@@ -13,9 +13,14 @@ from sidecar.config.model import Fusion, IndexMapping
 
 @dataclass(frozen=True, slots=True)
 class PassThrough:
-    """Not rescored, and why. The same short reason is header value, metric label and log field."""
+    """Not rescored, and why. The same short reason is header value, metric label and log field.
+
+    ``body`` is the body to send instead of the client's, without our `ext.rescore` that Elasticsearch would
+    refuse; None sends the client's bytes as they came.
+    """
 
     reason: str
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

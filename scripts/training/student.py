@@ -1,0 +1,83 @@
+"""The student: some of the encoder's layers under a one-logit head, with a trimmed vocabulary."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+LAYERS = (0, 1, 3, 5)
+VOCABULARY = 24_000
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def kept_tokens(vocabulary: dict[str, int], texts: Iterable[str], tokenizer: Tokenizer, size: int) -> list[str]:
+    """Give the ``size`` tokens to keep, in their old order.
+
+    Single characters stay, so that any Latin word still decomposes; then the tokens seen in ``texts`` by
+    their count; then what the old vocabulary holds first (its order is roughly by frequency).
+    """
+    counts: Counter[str] = Counter()
+    for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False):
+        counts.update(encoding.tokens)
+    usable = [token for token in vocabulary if _usable(token)]
+    ranked = sorted(usable, key=lambda token: (-_always(token), -counts[token], vocabulary[token]))
+    return sorted(ranked[:size], key=vocabulary.__getitem__)
+
+
+def _always(token: str) -> bool:
+    return token in _SPECIAL or len(token.removeprefix("##")) == 1
+
+
+def _usable(token: str) -> bool:
+    return token in _SPECIAL or (not token.startswith("[unused") and token.removeprefix("##").isascii())
+
+
+def write_tokenizer(source: Path, target: Path, tokens: list[str], max_length: int) -> None:
+    """Write the tokenizer's files with the kept tokens, renumbered, and no truncation or padding of its own."""
+    ids = {token: i for i, token in enumerate(tokens)}
+    data = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
+    data["truncation"] = data["padding"] = None
+    data["model"]["vocab"] = ids
+    for added in data["added_tokens"]:
+        added["id"] = ids[added["content"]]
+    for special in data["post_processor"].get("special_tokens", {}).values():
+        special["ids"] = [ids[token] for token in special["tokens"]]
+    for key in ("sep", "cls"):  # the older BertProcessing form
+        if key in data["post_processor"]:
+            data["post_processor"][key][1] = ids[data["post_processor"][key][0]]
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "tokenizer.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    (target / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    special_map = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _SPECIAL, strict=True))
+    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": max_length, **special_map}
+    (target / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (target / "special_tokens_map.json").write_text(json.dumps(special_map, indent=2) + "\n")
+
+
+def build(source: Path, tokens: list[str], old_ids: dict[str, int]) -> BertForSequenceClassification:
+    """Give the student with the encoder's weights for the kept layers and tokens, and a fresh head."""
+    teacher = BertModel.from_pretrained(source)
+    config = BertConfig.from_pretrained(source)
+    config.vocab_size, config.num_hidden_layers, config.num_labels = len(tokens), len(LAYERS), 1
+    student = BertForSequenceClassification(config)
+    state = {
+        name: value for name, value in teacher.state_dict().items() if not name.startswith(("encoder.", "pooler."))
+    }
+    words = "embeddings.word_embeddings.weight"
+    state[words] = state[words][torch.tensor([old_ids[token] for token in tokens])]
+    for new, old in enumerate(LAYERS):
+        state |= {
+            name.replace(f"layer.{old}.", f"layer.{new}.", 1): value
+            for name, value in teacher.state_dict().items()
+            if name.startswith(f"encoder.layer.{old}.")
+        }
+    missing, unexpected = student.bert.load_state_dict(state, strict=False)
+    if unexpected or any(not name.startswith("pooler.") and "position_ids" not in name for name in missing):
+        raise RuntimeError(f"the encoder's layout is not the one expected: {missing} {unexpected}")
+    return student

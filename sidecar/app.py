@@ -1,0 +1,165 @@
+"""The composition root: builds every long-lived object, hands them down, starts and stops them in order.
+
+The proxy listens before the model is loaded: until it is warm, searches pass through with the reason
+``model_loading``, so a restart never costs a client its search.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sidecar.config.model import Config
+from sidecar.config.reload import ConfigSource
+from sidecar.observability import logs
+from sidecar.observability.fan_out import FanOut
+from sidecar.observability.health import make_admin_app
+from sidecar.observability.metrics import Metrics
+from sidecar.proxy.handlers import make_proxy_app
+from sidecar.proxy.server import start_listener
+from sidecar.proxy.upstream import Upstream
+from sidecar.rescorer import Rescorer
+from sidecar.scoring.engine import Engine
+
+_log = logging.getLogger("sidecar")
+
+
+class Sidecar:
+    """Everything that lives as long as the process. ``port`` and ``admin_port`` are set by ``start``."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.metrics = Metrics()
+        self.upstream = Upstream(config.upstream)
+        self.engine = Engine(config.engine)
+        self.rescorer = Rescorer(config, self.engine, FanOut(self.metrics, logs.SearchLog()))
+        self.port = 0
+        self.admin_port = 0
+        self._stack = contextlib.AsyncExitStack()
+        self.metrics.add_source("sidecar_engine", self.engine.stats)
+
+    async def start(self) -> None:
+        """Bind both listeners; searches pass through until ``load`` is done.
+
+        Raises:
+            StartupError: a port is taken.
+        """
+        await self.upstream.start()
+        self._stack.push_async_callback(self.upstream.close)
+        proxy = make_proxy_app(self.upstream, self.rescorer, self.config)
+        self.port = await self._listen(proxy, self.config.listen)
+        admin = make_admin_app(self.metrics, lambda: self.engine.ready, self.describe)
+        self.admin_port = await self._listen(admin, self.config.admin)
+        _log.info("listening on %s:%d", self.config.listen.host, self.port)
+
+    async def _listen(self, app: Any, listener: Any) -> int:
+        server = await start_listener(app, listener)
+        self._stack.push_async_callback(server.close)
+        return server.port
+
+    async def load(self) -> None:
+        """Load and warm the models.
+
+        Raises:
+            ModelError: a model cannot be had.
+        """
+        self._stack.push_async_callback(self.engine.close)
+        await self.engine.start()
+        _log.info("model ready", extra={"fields": self.engine.describe()})
+
+    def describe(self) -> dict[str, Any]:
+        """Say what runs: the engine's choices and the mapped patterns."""
+        return {"engine": self.engine.describe(), "indices": sorted(self.rescorer.config.indices)}
+
+    async def close(self) -> None:
+        """Stop listening, let running requests end, release the rest; last started goes first."""
+        await self.rescorer.close()
+        await self._stack.aclose()
+
+    @property
+    def url(self) -> str:
+        """The base URL that clients on this machine use."""
+        host = self.config.listen.host
+        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self.port}"  # noqa: S104
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Sidecar]:
+    """Run a sidecar, its model loaded, for the length of a ``with`` block (demo, eval, tests)."""
+    sidecar = Sidecar(config)
+    try:
+        await sidecar.start()
+        await sidecar.load()
+        yield sidecar
+    finally:
+        await sidecar.close()
+
+
+def serve(config: Config, reload: ConfigSource | None = None) -> int:
+    """Run until SIGTERM or SIGINT; give the exit code.
+
+    Raises:
+        StartupError: a port is taken, or the model cannot be had.
+    """
+    logs.configure(config.log_level)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(config, reload))
+    return 0
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:  # not built for this platform
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(config: Config, reload: ConfigSource | None) -> None:
+    sidecar = Sidecar(config)
+    stop = _stop_event()
+    try:
+        await sidecar.start()
+        async with _watching(sidecar, reload):
+            await _first(sidecar.load(), stop)
+            await stop.wait()
+    finally:
+        await sidecar.close()
+
+
+async def _first(loading: Any, stop: asyncio.Event) -> None:
+    """Wait for the model, or for the signal to stop; a failed load is raised."""
+    load, stopped = asyncio.ensure_future(loading), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({load, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if load.done():
+        load.result()
+    else:
+        load.cancel()
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextlib.asynccontextmanager
+async def _watching(sidecar: Sidecar, reload: ConfigSource | None) -> AsyncIterator[None]:
+    if reload is None:
+        yield
+        return
+    sidecar.metrics.add_source("sidecar_config", reload.stats)
+    watch = asyncio.create_task(reload.watch(sidecar.rescorer.use))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch

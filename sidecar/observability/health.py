@@ -1,0 +1,40 @@
+"""The admin listener's pages: liveness, readiness, metrics, and what the engine chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from sidecar.observability.metrics import Metrics
+
+
+def make_admin_app(
+    metrics: Metrics, ready: Callable[[], bool], describe: Callable[[], Mapping[str, Any]]
+) -> web.Application:
+    """Build the admin application; it listens apart from clients, on loopback unless told otherwise."""
+
+    async def live(_: web.Request) -> web.Response:
+        return web.json_response({"status": "live"})
+
+    async def readiness(_: web.Request) -> web.Response:
+        is_ready = ready()
+        return web.json_response({"status": "ready" if is_ready else "starting"}, status=200 if is_ready else 503)
+
+    async def scrape(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def info(_: web.Request) -> web.Response:
+        return web.json_response(dict(describe()))
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/health/live", live),
+            web.get("/health/ready", readiness),
+            web.get("/metrics", scrape),
+            web.get("/info", info),
+        ]
+    )
+    return app

@@ -1,0 +1,54 @@
+"""Logs as one JSON object a line, and an observer that writes one line for each search."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from sidecar.events import RescoreRecord, ShadowRecord
+
+_log = logging.getLogger("sidecar.search")
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON line; ``extra={"fields": {...}}`` is merged in."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def configure(level: str) -> None:
+    """Send the sidecar's logs to standard error as JSON lines, at ``level`` and above."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+class SearchLog:
+    """Writes each search's record: failures as warnings, the rest at debug level."""
+
+    def search(self, record: RescoreRecord) -> None:
+        """Log one search."""
+        level = logging.WARNING if record.outcome == "failed" else logging.DEBUG
+        if _log.isEnabledFor(level):
+            fields = {name: value for name, value in asdict(record).items() if value is not None}
+            _log.log(level, "search %s", record.outcome, extra={"fields": fields})
+
+    def shadow(self, record: ShadowRecord) -> None:
+        """Log one shadow comparison."""
+        _log.debug("shadow", extra={"fields": asdict(record)})

@@ -1,0 +1,41 @@
+"""What the rescorer gives back to the proxy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sidecar.events import RescoreRecord
+from sidecar.upstream_types import UpstreamAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer for the client. ``body`` has no content coding; ``record`` gives the added headers."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    record: RescoreRecord
+
+
+def from_upstream(upstream: UpstreamAnswer, record: RescoreRecord, body: bytes | None = None) -> Answer:
+    """Give Elasticsearch's answer, its body replaced where one is given."""
+    return Answer(
+        status=upstream.status,
+        headers=upstream.headers,
+        body=upstream.body if body is None else body,
+        record=record,
+    )
+
+
+def error(status: int, kind: str, reason: str, record: RescoreRecord) -> Answer:
+    """Give an error in Elasticsearch's shape.
+
+    The official clients refuse answers without ``X-Elastic-Product`` (elasticsearch#79684).
+    """
+    cause = {"type": kind, "reason": reason}
+    body = {"error": {"root_cause": [cause], **cause}, "status": status}
+    headers = [(b"Content-Type", b"application/json"), (b"X-Elastic-Product", b"Elasticsearch")]
+    return Answer(status=status, headers=headers, body=json.dumps(body).encode(), record=record)

@@ -1,0 +1,174 @@
+"""One planned search: fetch the widened window, score it, apply the scores. Owns fail-open.
+
+Whatever goes wrong on our side, the client gets Elasticsearch's own hits in Elasticsearch's own order,
+and the record says why (design, law 1).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from sidecar.errors import BackendFailed, ScoringError
+from sidecar.events import RescoreRecord
+from sidecar.resilience.circuit_breaker import CircuitBreaker
+from sidecar.scoring.types import Scorer, ScoreRequest, Scores
+from sidecar.search.plan import RescorePlan
+from sidecar.search.response import FirstStage, apply, read
+from sidecar.search.types import PassThrough
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The body for the client, and the record of how it came about (times of this search only)."""
+
+    body: bytes
+    record: RescoreRecord
+
+
+def read_or_none(body: bytes, plan: RescorePlan) -> FirstStage | None:
+    """Read a search answer; None when it is not one that can be taken apart exactly."""
+    try:
+        return read(body, plan)
+    except ValueError:
+        return None
+
+
+def score_request(
+    first: FirstStage, plan: RescorePlan, deadline: float, *, background: bool = False
+) -> ScoreRequest:
+    """Give the pairs of the window's hits."""
+    hits = first.hits[: plan.window.size_rescored]
+    return ScoreRequest(
+        query=plan.query_text,
+        documents=[hit.text for hit in hits],
+        keys=[hit.key for hit in hits],
+        model=plan.settings.model,
+        deadline=deadline,
+        passages=plan.mapping.passages,
+        background=background,
+    )
+
+
+def unscorable(first: FirstStage, plan: RescorePlan) -> str | None:
+    """Give the reason why these hits need no scores, or None when they do."""
+    hits = first.hits[: plan.window.size_rescored]
+    if not hits:
+        return "no_hits"
+    if not any(hit.text.strip() for hit in hits):
+        return "no_document_text"
+    return None
+
+
+class Pipeline:
+    """Scores first stages and applies the scores. Long-lived; holds the circuit breakers, one a model."""
+
+    def __init__(self, scorer: Scorer, clock: Clock = time.monotonic) -> None:
+        self._scorer = scorer
+        self._clock = clock
+        self._breakers: dict[str | None, CircuitBreaker] = {}
+
+    def now(self) -> float:
+        """Read the clock: seconds."""
+        return self._clock()
+
+    def refusal(self, plan: RescorePlan) -> PassThrough | None:
+        """Give a reason not to ask the model at all, before Elasticsearch is asked for more hits."""
+        if not self._scorer.ready:
+            return PassThrough("model_loading")
+        breaker = self._breakers.get(plan.settings.model, CircuitBreaker())
+        if not breaker.allows(self._clock()):
+            return PassThrough("circuit_open")
+        self._breakers[plan.settings.model] = breaker.probing(self._clock())
+        return None
+
+    async def finish(self, first: FirstStage, plan: RescorePlan, started: float) -> Applied:
+        """Score one first stage and give the client's body."""
+        [applied] = await self.finish_all([(first, plan)], started)
+        return applied
+
+    async def finish_all(self, work: Sequence[tuple[FirstStage, RescorePlan]], started: float) -> list[Applied]:
+        """Score several first stages in common batches and give the bodies, in order."""
+        fetched = self._clock()
+        wanted = [i for i, (first, plan) in enumerate(work) if unscorable(first, plan) is None]
+        requests = [score_request(*work[i], fetched + work[i][1].settings.timeout) for i in wanted]
+        scores: dict[int, Scores | BaseException] = dict(zip(wanted, await self._score(requests), strict=True))
+        return [
+            self._apply(first, plan, scores.get(i), started, fetched) for i, (first, plan) in enumerate(work)
+        ]
+
+    async def _score(self, requests: list[ScoreRequest]) -> list[Scores | BaseException]:
+        if len(requests) != 1:
+            return await self._scorer.score_many(requests) if requests else []
+        try:
+            return [await self._scorer.score(requests[0])]
+        except Exception as problem:  # fail open on anything: a bug of ours must not cost the answer
+            return [problem]
+
+    def _apply(
+        self,
+        first: FirstStage,
+        plan: RescorePlan,
+        scores: Scores | BaseException | None,
+        started: float,
+        fetched: float,
+    ) -> Applied:
+        record = self._record(first, plan, started, fetched)
+        if scores is None:
+            return self._unscored(first, plan, replace(record, outcome="passed", reason=unscorable(first, plan)))
+        if isinstance(scores, BaseException):
+            return self._failed(first, plan, record, scores)
+        self._settle(plan, None)
+        return self._rescored(first, plan, record, scores)
+
+    def _record(self, first: FirstStage, plan: RescorePlan, started: float, fetched: float) -> RescoreRecord:
+        return RescoreRecord(
+            outcome="reranked",
+            mapping=plan.pattern,
+            window=plan.window.size_rescored,
+            hits=len(first.hits),
+            missing_fields=first.missing_fields,
+            elasticsearch=fetched - started,
+            total=self._clock() - started,
+        )
+
+    def _rescored(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, scores: Scores) -> Applied:
+        record = replace(
+            record,
+            model=scores.model,
+            pairs=scores.pairs,
+            tokens=scores.tokens,
+            queue=scores.timings.queue,
+            tokenize=scores.timings.tokenize,
+            model_time=scores.timings.model,
+        )
+        took = round(record.total * 1000)
+        try:
+            body = apply(first, plan, scores.values, took_ms=took, model=scores.model)
+        except ValueError as problem:
+            return self._failed(first, plan, record, BackendFailed(str(problem)))
+        return Applied(body=body, record=record)
+
+    def _failed(
+        self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, problem: BaseException
+    ) -> Applied:
+        reason = problem.reason if isinstance(problem, ScoringError) else "internal_error"
+        self._settle(plan, problem)
+        return self._unscored(first, plan, replace(record, outcome="failed", reason=reason))
+
+    def _unscored(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord) -> Applied:
+        return Applied(body=unscored_body(first, plan, record), record=record)
+
+    def _settle(self, plan: RescorePlan, problem: BaseException | None) -> None:
+        breaker = self._breakers.get(plan.settings.model, CircuitBreaker())
+        after = breaker.succeeded() if problem is None else breaker.failed(self._clock())
+        self._breakers[plan.settings.model] = after
+
+
+def unscored_body(first: FirstStage, plan: RescorePlan, record: RescoreRecord | None = None) -> bytes:
+    """Give Elasticsearch's own hits for the page, what was added for scoring removed."""
+    took = None if record is None else round(record.total * 1000)
+    return apply(first, plan, None, took_ms=took)

@@ -1,0 +1,73 @@
+"""One `_search`: plan it, fetch the widened window, finish it; or say why it stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sidecar.config.match import Match
+from sidecar.events import RescoreRecord
+from sidecar.rescoring import answer
+from sidecar.rescoring.answer import Answer
+from sidecar.rescoring.modes import control
+from sidecar.rescoring.pipeline import Pipeline, read_or_none, unscored_body
+from sidecar.rescoring.shadow import Shadow
+from sidecar.search.plan import RescorePlan, plan
+from sidecar.search.types import BadRequest, PassThrough, SearchRequest
+from sidecar.upstream_types import Fetch, UpstreamAnswer
+
+# Answers that asking again for fewer hits would not change; all others are asked for once more, unwidened,
+# since a 400 may only mean that the window is larger than `index.max_result_window`.
+_FINAL_STATUSES = frozenset({401, 403, 404, 429, 502, 503, 504})
+
+
+class SingleSearch:
+    """Answers searches whose mapping is known."""
+
+    def __init__(self, pipeline: Pipeline, shadow: Shadow) -> None:
+        self._pipeline = pipeline
+        self._shadow = shadow
+
+    async def answer(self, match: Match, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
+        """Give the rescored answer, or the reason why the request goes on as it came.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
+        planned = self.plan(match, request)
+        if isinstance(planned, BadRequest):
+            record = RescoreRecord(outcome="passed", reason="bad_override", mapping=match.pattern)
+            return answer.error(400, "illegal_argument_exception", planned.message, record)
+        if isinstance(planned, PassThrough):
+            return planned
+        return await self.run(planned, fetch)
+
+    def plan(self, match: Match, request: SearchRequest) -> RescorePlan | PassThrough | BadRequest:
+        """Plan one search under its mapping's mode and the model's health."""
+        planned = plan(request, match.mapping, match.pattern)
+        if not isinstance(planned, RescorePlan):
+            return planned
+        refused = control(match.mapping, request.headers) or self._pipeline.refusal(planned)
+        return planned if refused is None else replace(refused, body=planned.original_body)
+
+    async def run(self, planned: RescorePlan, fetch: Fetch) -> Answer | PassThrough:
+        """Carry a plan out."""
+        started = self._pipeline.now()
+        upstream = await fetch(planned.method, planned.target, planned.body, None)
+        if upstream.status != 200:
+            return _refused(upstream, planned)
+        first = read_or_none(upstream.body, planned)
+        if first is None:
+            return PassThrough("unreadable_answer")
+        if planned.mapping.mode == "shadow":
+            self._shadow.compare(first, planned)
+            record = RescoreRecord(outcome="passed", reason="shadow", mapping=planned.pattern)
+            return answer.from_upstream(upstream, record, unscored_body(first, planned))
+        applied = await self._pipeline.finish(first, planned, started)
+        return answer.from_upstream(upstream, applied.record, applied.body)
+
+
+def _refused(upstream: UpstreamAnswer, planned: RescorePlan) -> Answer | PassThrough:
+    if upstream.status not in _FINAL_STATUSES or planned.filter_path is not None:
+        return PassThrough("widened_refused")
+    record = RescoreRecord(outcome="passed", reason="upstream_error", mapping=planned.pattern)
+    return answer.from_upstream(upstream, record)

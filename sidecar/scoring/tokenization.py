@@ -1,0 +1,148 @@
+"""Pairs as token ids: query and documents are encoded apart and joined as the tokenizer would join them.
+
+Encoding apart lets document encodings be kept between searches, and a query be encoded once for its hundred
+documents. The joined ids and type ids are those of encoding the pair, `longest_first` truncation included
+(what sentence-transformers' CrossEncoder does); property tests hold them against the tokenizer itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from sidecar.errors import ModelError
+
+Ids = npt.NDArray[np.int32]
+_PROBE = "a"
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPair:
+    """One pair's ``ids`` and ``type_ids``, `(tokens,)` int32 each."""
+
+    ids: Ids
+    type_ids: Ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """What stands before, between and after the two texts, and the type ids of each part."""
+
+    before: Ids
+    between: Ids
+    after: Ids
+    types: tuple[int, int, int, int, int]
+
+    @property
+    def special(self) -> int:
+        return len(self.before) + len(self.between) + len(self.after)
+
+
+def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
+    """Give how many tokens of two texts stay when both must fit into ``room``.
+
+    The longer one is cut until both are equally long, then both. Source: the `tokenizers` library's
+    `TruncationStrategy::LongestFirst`.
+    """
+    if first + second <= room:
+        return first, second
+    short, long_ = sorted((first, second))
+    kept_short, kept_long = (short, room - short) if short <= room - short else (room // 2, room - room // 2)
+    return (kept_short, kept_long) if first <= second else (kept_long, kept_short)
+
+
+class PairTokenizer:
+    """Encodes texts apart and joins them. Thread-safe: the tokenizer is only read."""
+
+    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self._template = _probe(tokenizer)
+        self._room = max_length - self._template.special
+        if self._room < 2:
+            raise ModelError(f"max_length {max_length} leaves no room for text beside the special tokens")
+
+    @property
+    def room(self) -> int:
+        """Tokens of query and document together that fit."""
+        return self._room
+
+    def encode(self, texts: Sequence[str]) -> list[Ids]:
+        """Encode texts without special tokens; no more tokens are kept than could ever be used."""
+        encode = getattr(self._tokenizer, "encode_batch_fast", self._tokenizer.encode_batch)
+        encoded = encode(list(texts), add_special_tokens=False)
+        return [np.array(e.ids, dtype=np.int32) for e in encoded]
+
+    def join(self, query: Ids, document: Ids) -> EncodedPair:
+        """Join a query and a document as the tokenizer's pair template does."""
+        kept_query, kept_document = longest_first(len(query), len(document), self._room)
+        template = self._template
+        parts = (template.before, query[:kept_query], template.between, document[:kept_document], template.after)
+        types = np.repeat(np.array(template.types, dtype=np.int32), [len(part) for part in parts])
+        return EncodedPair(np.concatenate(parts), types)
+
+    def passages(self, query: Ids, document: Ids, size: int, stride: int, count: int) -> list[Ids]:
+        """Cut a document into at most ``count`` windows of ``size`` tokens, ``stride`` apart."""
+        size = max(1, min(size, self._room - min(len(query), self._room - 1)))
+        starts = range(0, max(1, len(document) - size + stride), stride)
+        return [document[start : start + size] for start in starts[:count]]
+
+
+def _probe(tokenizer: Tokenizer) -> _Template:
+    """Learn the pair template by encoding a pair and finding the two texts in it.
+
+    Raises:
+        ModelError: the tokenizer does not put two texts one after the other.
+    """
+    text = tokenizer.encode(_PROBE, add_special_tokens=False).ids
+    pair = tokenizer.encode(_PROBE, _PROBE)
+    size, starts = len(text), _starts(pair.ids, text)
+    if size == 0 or len(starts) < 2:
+        raise ModelError("the tokenizer's pair template could not be recognised")
+    first, second = starts[0], starts[-1]
+    types = pair.type_ids
+    ids: Any = np.array(pair.ids, dtype=np.int32)
+    return _Template(
+        before=ids[:first],
+        between=ids[first + size : second],
+        after=ids[second + size :],
+        types=(
+            types[0],
+            types[first],
+            types[first + size] if second > first + size else types[first],
+            types[second],
+            types[-1],
+        ),
+    )
+
+
+def _starts(ids: Sequence[int], part: Sequence[int]) -> list[int]:
+    return [i for i in range(len(ids) - len(part) + 1) if list(ids[i : i + len(part)]) == list(part)]
+
+
+def load_tokenizer(directory: Path) -> Tokenizer:
+    """Load `tokenizer.json`, or build the fast tokenizer from what an older repository has.
+
+    Raises:
+        ModelError: there is no usable tokenizer.
+    """
+    file = directory / "tokenizer.json"
+    if file.exists():
+        return Tokenizer.from_file(str(file))
+    try:
+        from transformers import AutoTokenizer
+
+        fast: Any = AutoTokenizer.from_pretrained(directory, use_fast=True, trust_remote_code=False)
+        return Tokenizer.from_str(fast.backend_tokenizer.to_str())
+    except Exception as problem:
+        raise ModelError(f"{directory}: no usable tokenizer (tokenizer.json or vocab.txt): {problem}") from problem

@@ -1,0 +1,68 @@
+"""What explains a rescored hit: `ext.rescore.explain` in `fields`, and a parent node in `_explanation`."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import msgspec
+
+from sidecar.config.model import Fusion
+from sidecar.search.json_splice import insertion, members, splice, whole
+
+RANK = "_rescore.first_stage_rank"
+FIRST_SCORE = "_rescore.first_stage_score"
+MODEL_SCORE = "_rescore.model_score"
+
+
+def spelled(score: float) -> bytes:
+    """Give the shortest decimal that reads back as the same single-precision number, with a point."""
+    single = struct.unpack("f", struct.pack("f", score))[0]
+    for digits in range(6, 10):
+        text = f"{single:.{digits}g}"
+        if struct.pack("f", float(text)) == struct.pack("f", single):
+            break
+    return (text if any(c in text for c in ".e") else text + ".0").encode()
+
+
+def lenient(raw: bytes) -> Any:
+    """Decode JSON whose numbers exceed what msgspec takes (`1e400` becomes infinity).
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return json.loads(raw)
+    except RecursionError as problem:
+        raise ValueError("nested too deep") from problem
+
+
+def with_fields(raw: bytes, *, rank: int, first: float | None, logit: float | None) -> bytes:
+    """Add first-stage rank and score and the model's logit to a hit's `fields`, as arrays like all there."""
+    values = {RANK: rank, FIRST_SCORE: first, MODEL_SCORE: logit}
+    added = {name: [value] for name, value in values.items() if value is not None}
+    span = whole(raw)
+    found = members(raw, span)
+    if "fields" not in found:
+        return splice(raw, [insertion(raw, span, found, "fields", msgspec.json.encode(added))])
+    encoded = msgspec.json.encode(added)[1:-1]
+    inner = found["fields"]
+    separator = b"," if members(raw, inner) else b""
+    return raw[: inner.end - 1].rstrip() + separator + encoded + raw[inner.end - 1 :]
+
+
+def node(original: bytes, score: float | None, logit: float | None, model: str, fusion: Fusion) -> bytes:
+    """Put Elasticsearch's explanation under a node that says what the rescoring did, in its own format."""
+    description = f"rescored by the sidecar, fusion [{fusion.method}], of:"
+    if logit is None:
+        description = "after the rescored window; first-stage score mapped below it, of:"
+    details = [original]
+    if logit is not None:
+        details.insert(0, _leaf(logit, f"score of cross-encoder [{model}]"))
+    head = b'{"value":' + spelled(score or 0.0) + b',"description":' + msgspec.json.encode(description)
+    return head + b',"details":[' + b",".join(details) + b"]}"
+
+
+def _leaf(value: float, description: str) -> bytes:
+    return b'{"value":' + spelled(value) + b',"description":' + msgspec.json.encode(description) + b',"details":[]}'
