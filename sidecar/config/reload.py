@@ -1,7 +1,7 @@
 """The configuration file as a source that is watched: SIGHUP and file changes load it anew.
 
-The file's content is compared, not its time stamps: a Kubernetes ConfigMap swaps a symlink in the path, editors
-rename a new file over the old one, and both may keep size and time. The file is a few kilobytes.
+The file's content is compared, not its time stamps: a Kubernetes ConfigMap swaps a symlink in the path,
+editors rename a new file over the old one, and both may keep size and time. The file is a few kilobytes.
 A configuration that is wrong is told once, counted, and changes nothing: the last good one stays.
 """
 
@@ -24,6 +24,9 @@ _log = logging.getLogger("sidecar.config")
 
 NEEDS_RESTART = ("listen", "admin", "upstream", "engine", "max_search_body", "log_level")
 """Sections that long-lived objects are built from at start."""
+
+
+_NO_SIGNALS = (AttributeError, NotImplementedError, RuntimeError, ValueError)
 
 
 class ConfigSource:
@@ -129,11 +132,10 @@ async def _hangup() -> AsyncIterator[asyncio.Event]:
     """Give an event that SIGHUP sets; where signals cannot be had (another thread, Windows) it never is."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    number = getattr(signal, "SIGHUP", None)
-    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError, TypeError):
-        loop.add_signal_handler(number, asked.set)
+    with contextlib.suppress(*_NO_SIGNALS):
+        loop.add_signal_handler(signal.SIGHUP, asked.set)
     try:
         yield asked
     finally:
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError, TypeError):
-            loop.remove_signal_handler(number)
+        with contextlib.suppress(*_NO_SIGNALS):
+            loop.remove_signal_handler(signal.SIGHUP)

@@ -89,7 +89,8 @@ def test_all_problems_at_once_each_with_path_line_found_and_allowed() -> None:
     [
         (
             "indices:\n  a:\n    fields: [title, [nested]]",
-            'c.yaml:3: indices.a.fields.1: found ["nested"]; expected text, or a mapping with keys of: name, label',
+            'c.yaml:3: indices.a.fields.1: found ["nested"]; '
+            "expected text, or a mapping with keys of: name, label",
         ),
         ("indices:\n  a: {}", "c.yaml:2: indices.a.fields: missing; Document fields, in order."),
         (
@@ -162,7 +163,8 @@ def test_duplicate_keys_are_refused_all_of_them() -> None:
 def test_interpolation_and_types() -> None:
     config = loads(
         "listen:\n  port: ${PORT}\n  host: ${HOST:-127.0.0.1}\n"
-        "upstream:\n  urls: ['http://${ES_HOST:-es}:${ES_PORT}']\n  connect_timeout: ${WAIT}\n  tls:\n    verify: ${V}\n"
+        "upstream:\n  urls: ['http://${ES_HOST:-es}:${ES_PORT}']\n  connect_timeout: ${WAIT}\n"
+        "  tls:\n    verify: ${V}\n"
         "engine:\n  threads: ${THREADS:-}\n  revision: ${REVISION}\n"
         "indices:\n  ${INDEX}: {fields: [body]}\n",
         {"PORT": "93", "ES_PORT": "9201", "WAIT": "2", "V": "false", "REVISION": "0123", "INDEX": "docs"},

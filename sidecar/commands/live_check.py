@@ -1,0 +1,150 @@
+"""Do the mapped indices and fields exist in a live cluster, and do they hold text?
+
+The lookups are pure; ``check`` does the requests, with the standard library, so that it needs nothing else.
+Source: Elasticsearch reference, "Get mapping API", "Field data types".
+"""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from sidecar.config.model import Config, IndexMapping, Tls
+from sidecar.config.problems import redact
+from sidecar.errors import ConfigError, UpstreamError
+
+_TEXT_TYPES = frozenset(
+    {
+        "text",
+        "match_only_text",
+        "annotated_text",
+        "pattern_text",
+        "semantic_text",
+        "search_as_you_type",
+        "keyword",
+        "constant_keyword",
+        "icu_collation_keyword",
+        "wildcard",
+    }
+)
+_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    level: Literal["ok", "warning", "error"]
+    text: str
+
+
+def check(config: Config, url: str, api_key: str | None) -> list[Finding]:
+    """Look every mapped index and field up.
+
+    Raises:
+        UpstreamError: the cluster does not answer, or refuses us.
+    """
+    findings = []
+    for pattern, mapping in config.indices.items():
+        answer = _get(
+            url, f"/{quote(pattern, safe='*,')}/_mapping?expand_wildcards=open", api_key, config.upstream.tls
+        )
+        findings += list(examine(pattern, mapping, answer))
+    return findings or [Finding("warning", "no index is mapped: nothing would be rescored")]
+
+
+def examine(pattern: str, mapping: IndexMapping, answer: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Compare one configured pattern with the mappings of the indices it names. Pure; None: no such index."""
+    if not answer:
+        level: Literal["warning", "error"] = "warning" if "*" in pattern else "error"
+        yield Finding(level, f"indices.{pattern}: no such index, alias or data stream")
+        return
+    for index, body in sorted(answer.items()):
+        mappings = body.get("mappings") or {}
+        if mappings.get("_source", {}).get("enabled") is False and mapping.text_from in ("auto", "source"):
+            yield Finding(
+                "warning", f"indices.{pattern}: {index}: _source is disabled, only stored fields are read"
+            )
+        for spec in mapping.fields:
+            yield _field(f"indices.{pattern}: {index}: {spec.name}", spec.name, mappings)
+
+
+def _field(where: str, name: str, mappings: Mapping[str, Any]) -> Finding:
+    known = dict(flatten(mappings))
+    if name in known:
+        return _typed(where, name, known)
+    if str(mappings.get("dynamic", "")).lower() == "false":
+        return Finding("warning", f"{where}: not mapped; read from _source where documents have it")
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return Finding("error", f"{where}: no such field{hint}")
+
+
+def _typed(where: str, name: str, known: Mapping[str, Mapping[str, Any]]) -> Finding:
+    field = known[name]
+    kind = field.get("type", "object")
+    if kind == "alias":
+        target = str(field.get("path"))
+        return Finding("warning", f"{where}: is an alias, not in _source; map {target!r} instead")
+    if kind in _TEXT_TYPES:
+        return Finding("ok", f"{where} ({kind})")
+    return Finding("error", f"{where}: holds {kind}, not text")
+
+
+def flatten(mappings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give each field's dotted path and definition: sub-objects, nested, multi- and runtime fields."""
+    for children in ("properties", "fields", "runtime"):
+        for name, field in (mappings.get(children) or {}).items():
+            yield prefix + name, field
+            yield from flatten(field, f"{prefix}{name}.")
+
+
+def _get(url: str, target: str, api_key: str | None, tls: Tls) -> dict[str, Any] | None:
+    base, headers = _credentials(url, api_key)
+    request = urllib.request.Request(base + target, headers={"Accept": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=_tls(tls)) as answer:
+            return dict(json.load(answer))
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise UpstreamError(f"{redact(url)} answered {error.code} to GET {target}") from error
+    except urllib.error.URLError as error:
+        raise UpstreamError(f"{redact(url)} does not answer: {error.reason}") from error
+    except (OSError, ValueError) as error:
+        raise UpstreamError(f"{redact(url)} does not answer as Elasticsearch does: {error}") from error
+
+
+def _credentials(url: str, api_key: str | None) -> tuple[str, dict[str, str]]:
+    """Take the user and password out of a URL; an API key wins over them."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError([f"--upstream: {redact(url)!r} is not a URL such as https://es.example:9200"])
+    base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+    if api_key:
+        return base, {"Authorization": f"ApiKey {api_key}"}
+    if parts.username is None:
+        return base, {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return base, {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def _tls(tls: Tls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        if tls.cert_file:
+            context.load_cert_chain(tls.cert_file, tls.key_file)
+    except OSError as error:
+        raise ConfigError([f"upstream.tls: a certificate file cannot be read: {error}"]) from error
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

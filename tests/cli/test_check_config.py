@@ -1,0 +1,200 @@
+"""`sidecar check-config`: what it prints, and what it finds in a cluster's mapping."""
+
+import base64
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar import cli
+from sidecar.commands.live_check import Finding, examine
+from sidecar.config.loader import loads
+from sidecar.config.model import IndexMapping
+
+MAPPING = IndexMapping.model_validate({"fields": ["title"]})
+
+
+def fields(*names: str) -> IndexMapping:
+    return IndexMapping.model_validate({"fields": names})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "c.yaml"
+    path.write_text("upstream: {urls: ['https://me:secret@es:9200']}\nindices: {docs: {fields: [title]}}\n")
+    return path
+
+
+def test_the_effective_configuration_can_be_loaded_again(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check-config", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "secret" not in shown
+    again = loads(shown.replace("***", "secret"), {})
+    assert again == loads(file.read_text(), {})
+
+
+def test_problems_are_printed_one_a_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text("listen: {prot: 1}\non_failure: never\n")
+    assert cli.main(["check-config", str(file)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"{file}:1: listen.prot: unknown key; did you mean 'port'?; allowed: host, port",
+        f"{file}:2: on_failure: found \"never\"; expected 'pass' or 'error'",
+    ]
+
+
+def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check-config", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Config"
+
+
+# -- looking fields up, pure ---------------------------------------------------------------------
+
+DOCS = {
+    "docs-1": {
+        "mappings": {
+            "runtime": {"shout": {"type": "keyword"}},
+            "properties": {
+                "title": {"type": "text", "fields": {"raw": {"type": "keyword"}}},
+                "views": {"type": "long"},
+                "author": {"properties": {"name": {"type": "match_only_text"}}},
+                "old": {"type": "alias", "path": "title"},
+                "a.b": {"type": "text"},
+            },
+        }
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "text"),
+    [
+        ("title", "ok", "(text)"),
+        ("title.raw", "ok", "(keyword)"),
+        ("author.name", "ok", "(match_only_text)"),
+        ("shout", "ok", "(keyword)"),
+        ("a.b", "ok", "(text)"),
+        ("views", "error", "holds long, not text"),
+        ("author", "error", "holds object, not text"),
+        ("old", "warning", "is an alias, not in _source; map 'title' instead"),
+        ("titel", "error", "no such field; did you mean 'title'?"),
+        ("zzz", "error", "no such field"),
+    ],
+)
+def test_one_field(name: str, level: str, text: str) -> None:
+    (finding,) = examine("docs", fields(name), DOCS)
+    assert finding.level == level
+    assert finding.text.startswith(f"indices.docs: docs-1: {name}")
+    assert finding.text.endswith(text)
+
+
+def test_no_index() -> None:
+    assert list(examine("docs", MAPPING, None)) == [
+        Finding("error", "indices.docs: no such index, alias or data stream")
+    ]
+    assert [each.level for each in examine("docs-*", MAPPING, {})] == ["warning"]
+
+
+def test_dynamic_false_and_no_source() -> None:
+    loose = {"i": {"mappings": {"dynamic": "false", "_source": {"enabled": False}}}}
+    assert [each.level for each in examine("i", MAPPING, loose)] == ["warning", "warning"]
+
+
+# -- over HTTP -----------------------------------------------------------------------------------
+
+
+class Cluster(http.server.ThreadingHTTPServer):
+    """Answers get-mapping as Elasticsearch documents it."""
+
+    answer: tuple[int, bytes] = (200, json.dumps(DOCS).encode())
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests: list[tuple[str, str | None]] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Cluster
+
+    def do_GET(self) -> None:
+        self.server.requests.append((self.path, self.headers["Authorization"]))
+        status, body = self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with Cluster() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_each_mapped_index_is_asked_with_the_credentials_of_the_url(
+    cluster: Cluster, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = cluster.url.replace("//", "//me:p%40ss@")
+    assert cli.main(["check-config", str(file), "--quiet", "--upstream", url]) == 0
+    basic = "Basic " + base64.b64encode(b"me:p@ss").decode()
+    assert cluster.requests == [("/docs/_mapping?expand_wildcards=open", basic)]
+    assert capsys.readouterr().err == "ok      indices.docs: docs-1: title (text)\n"
+
+
+def test_an_api_key_wins_and_the_files_own_url_is_the_default(
+    cluster: Cluster, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(f"upstream: {{urls: ['{cluster.url}']}}\nindices: {{'d*': {{fields: [none]}}}}\n")
+    monkeypatch.setenv("ELASTICSEARCH_API_KEY", "from-env")
+    assert cli.main(["check-config", str(file), "--upstream"]) == 2
+    assert cli.main(["check-config", str(file), "--upstream", "--api-key", "flag"]) == 2
+    assert [key for _, key in cluster.requests] == ["ApiKey from-env", "ApiKey flag"]
+    assert cluster.requests[0][0].startswith("/d*/")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [((401, b""), "answered 401"), ((200, b"<html>"), "does not answer as Elasticsearch does")],
+)
+def test_a_cluster_that_refuses(
+    answer: tuple[int, bytes],
+    message: str,
+    cluster: Cluster,
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster.answer = answer
+    assert cli.main(["check-config", str(file), "--quiet", "--upstream", cluster.url]) == 4
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_index_is_an_error(
+    cluster: Cluster, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answer = (404, b"{}")
+    assert cli.main(["check-config", str(file), "--quiet", "--upstream", cluster.url]) == 2
+    assert capsys.readouterr().err == "error   indices.docs: no such index, alias or data stream\n"
+
+
+def test_nobody_listens(cluster: Cluster, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster.server_close()
+    assert cli.main(["check-config", str(file), "--quiet", "--upstream", cluster.url]) == 4
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_a_url_that_is_none(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check-config", str(file), "--quiet", "--upstream", "es:9200"]) == 2
+    assert "is not a URL such as" in capsys.readouterr().err
