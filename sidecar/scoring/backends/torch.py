@@ -1,0 +1,150 @@
+"""The torch backend: any Hugging Face sequence classifier, on CUDA in bf16 where there is one, else the CPU."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sidecar.config.model import Engine
+from sidecar.errors import BackendFailed, ModelError
+from sidecar.scoring.backend import padded
+from sidecar.scoring.heads import declared_labels
+from sidecar.scoring.loading import ModelFiles
+from sidecar.scoring.tokenization import EncodedPair
+
+_CPU_BUDGET = 4096
+_CUDA_BUDGET = 65_536
+
+
+class TorchBackend:
+    """Runs a model with torch. ``labels`` is the width of its head."""
+
+    def __init__(self, files: ModelFiles, engine: Engine) -> None:
+        self.device = _device(engine.device)
+        self.dtype = _dtype(engine.dtype, self.device)
+        self._model = _load(files).to(self.device, self.dtype)
+        self.labels = int(self._model.config.num_labels)
+        self._pad = int(self._model.config.pad_token_id or 0)
+        self._takes_types = "token_type_ids" in inspect.signature(self._model.forward).parameters
+        self._budget = _CUDA_BUDGET if self.device.type == "cuda" else _CPU_BUDGET
+        if self.device.type == "cpu" and engine.threads:
+            torch.set_num_threads(engine.threads)
+
+    def token_budget(self) -> int:
+        """Give the padded tokens of a good batch; halved for good after the device ran out of memory."""
+        return self._budget
+
+    def describe(self) -> dict[str, Any]:
+        """Say what runs."""
+        return {
+            "backend": "torch",
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+            "token_budget": self._budget,
+        }
+
+    def logits(self, pairs: Sequence[EncodedPair]) -> npt.NDArray[np.float32]:
+        """Run the model: `(pairs, labels)` fp32 logits.
+
+        Raises:
+            BackendFailed: the model raised.
+        """
+        try:
+            return self._run(pairs)
+        except torch.cuda.OutOfMemoryError as problem:
+            if len(pairs) == 1:
+                raise BackendFailed(f"one pair does not fit the device: {problem}") from problem
+        torch.cuda.empty_cache()
+        self._budget = max(256, self._budget // 2)
+        half = len(pairs) // 2
+        return np.concatenate([self.logits(pairs[:half]), self.logits(pairs[half:])])
+
+    @torch.inference_mode()
+    def _run(self, pairs: Sequence[EncodedPair]) -> npt.NDArray[np.float32]:
+        names = ("input_ids", "token_type_ids", "attention_mask")
+        tensors = dict(zip(names, map(self._to_device, padded(pairs, self._pad)), strict=True))
+        if not self._takes_types:
+            del tensors["token_type_ids"]
+        logits: torch.Tensor = self._model(**tensors).logits
+        found: npt.NDArray[np.float32] = logits.float().cpu().numpy()
+        return found
+
+    def _to_device(self, values: npt.NDArray[np.int64]) -> torch.Tensor:
+        tensor = torch.from_numpy(values)
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(wanted)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"engine.device is {wanted}, but torch sees no CUDA device: use `auto` or `cpu`")
+    return device
+
+
+def _dtype(wanted: str, device: torch.device) -> torch.dtype:
+    if wanted == "int8":
+        raise ModelError("engine.dtype int8 needs `engine.backend: onnx`")
+    if wanted != "auto":
+        found: torch.dtype = getattr(torch, wanted)
+        return found
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+
+
+def _load(files: ModelFiles) -> Any:
+    """Load the weights through transformers; pickled ones as plain tensors only.
+
+    Raises:
+        ModelError: they cannot be loaded, or the head is not in them.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    safetensors = any(files.directory.glob("*.safetensors"))
+    labels = declared_labels(files.config())
+    options: dict[str, Any] = {} if labels is not None else {"num_labels": _labels_in_weights(files)}
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            files.directory,
+            trust_remote_code=False,
+            use_safetensors=safetensors,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            dtype=torch.float32,
+            **options,
+        )
+    except Exception as problem:
+        raise ModelError(f"the model {files.name!r} in {files.directory} cannot be loaded: {problem}") from problem
+    fresh = [name for name in report["missing_keys"] if "classifier" in name or "out_proj" in name]
+    if fresh:
+        raise ModelError(f"the model {files.name!r} has no trained ranking head ({', '.join(sorted(fresh))} missing)")
+    return model.eval()
+
+
+def _labels_in_weights(files: ModelFiles) -> int:
+    """Give the width of the classifier, for configurations of old that do not say it."""
+    from safetensors import safe_open
+
+    for file in files.directory.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as weights:  # type: ignore[no-untyped-call]  # untyped library
+            shapes = {name: weights.get_slice(name).get_shape() for name in weights.keys()}  # noqa: SIM118 - no dict
+            return _classifier_width(shapes)
+    for file in files.directory.glob("pytorch_model*.bin"):
+        state = torch.load(file, weights_only=True, map_location="cpu")
+        return _classifier_width({name: list(value.shape) for name, value in state.items()})
+    raise ModelError(f"{files.directory} holds no weights")
+
+
+def _classifier_width(shapes: dict[str, Any]) -> int:
+    for name in ("classifier.out_proj.weight", "classifier.weight"):
+        if name in shapes:
+            return int(shapes[name][0])
+    raise ModelError("the weights hold no classifier: not a cross-encoder")

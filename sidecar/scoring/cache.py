@@ -1,0 +1,42 @@
+"""A cache bounded in bytes, least recently used out first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+_OVERHEAD = 200  # key digest, dict entry and array header, about
+
+
+class ByteCache(Generic[Value]):
+    """Maps keys to values with a size each. Not thread-safe: used from one thread."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: OrderedDict[bytes, tuple[Value, int]] = OrderedDict()
+        self.size = 0
+        self.hits = 0
+        self.misses = 0
+
+    def get(self, key: bytes) -> Value | None:
+        """Give a value and note its use, or None."""
+        found = self._values.get(key)
+        if found is None:
+            self.misses += 1
+            return None
+        self.hits += 1
+        self._values.move_to_end(key)
+        return found[0]
+
+    def put(self, key: bytes, value: Value, size: int) -> None:
+        """Keep a value of ``size`` bytes, dropping the least recently used ones to make room."""
+        size += _OVERHEAD
+        if size > self._limit:
+            return
+        if key in self._values:
+            self.size -= self._values.pop(key)[1]
+        self._values[key] = (value, size)
+        self.size += size
+        while self.size > self._limit:
+            self.size -= self._values.popitem(last=False)[1][1]

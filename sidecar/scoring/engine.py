@@ -1,0 +1,121 @@
+"""The scoring engine: tokenizes beside the event loop, batches across requests, gives one score a document."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from sidecar.config import model as config
+from sidecar.errors import DeadlineExceeded, QueueFull
+from sidecar.scoring.loaded import Loaded, load
+from sidecar.scoring.types import ScoreRequest, Scores, Timings
+
+_DEFAULT = ""
+
+
+class Engine:
+    """Implements ``Scorer``. Build it, ``await start()``, and ``await close()`` at the end."""
+
+    def __init__(self, settings: config.Engine, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._models: dict[str, Loaded] = {}
+        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizing")
+        self._counts = {"requests_total": 0.0, "pairs_total": 0.0, "refused_total": 0.0}
+
+    @property
+    def ready(self) -> bool:
+        """Whether all models are loaded and warm."""
+        return bool(self._models)
+
+    async def start(self) -> None:
+        """Load and warm up all configured models, beside the event loop.
+
+        Raises:
+            ModelError: a model cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        wanted = {_DEFAULT: _default(self._settings), **self._settings.models}
+        loaded = {
+            name: await loop.run_in_executor(self._tokenizing, load, model, self._settings)
+            for name, model in wanted.items()
+        }
+        self._models = loaded
+
+    async def close(self) -> None:
+        """Stop the scoring threads; what waits is cancelled with its request."""
+        loop = asyncio.get_running_loop()
+        for loaded in self._models.values():
+            await loop.run_in_executor(None, loaded.scheduler.close)
+        self._tokenizing.shutdown(wait=False, cancel_futures=True)
+
+    def describe(self) -> dict[str, Any]:
+        """Say what runs each model, and why."""
+        return {loaded.name: loaded.describe() for loaded in self._models.values()}
+
+    def stats(self) -> Mapping[str, float]:
+        """Give counters (names end in `_total`) and gauges."""
+        waiting = sum(loaded.scheduler.waiting_pairs() for loaded in self._models.values())
+        hits = sum(loaded.documents.hits for loaded in self._models.values())
+        misses = sum(loaded.documents.misses for loaded in self._models.values())
+        size = sum(loaded.documents.size for loaded in self._models.values())
+        cache = {"document_cache_hits_total": hits, "document_cache_misses_total": misses, "document_cache_bytes": size}
+        return {**self._counts, "waiting_pairs": waiting, **cache}
+
+    async def score(self, request: ScoreRequest) -> Scores:
+        """Score one request.
+
+        Raises:
+            DeadlineExceeded: the deadline passed first.
+            QueueFull: too many pairs are waiting.
+            BackendFailed: the model raised or its scores are unusable.
+        """
+        loaded = self._models[request.model or _DEFAULT]
+        self._admit(loaded, request)
+        started = self._clock()
+        loop = asyncio.get_running_loop()
+        encoded = await loop.run_in_executor(self._tokenizing, loaded.encode, request)
+        tokenized = self._clock()
+        if not encoded.pairs:
+            return Scores(values=[], model=loaded.name)
+        job = loaded.scheduler.submit(encoded.pairs, request.deadline, background=request.background)
+        logits = await self._in_time(job.future, request.deadline)
+        values = encoded.aggregate(loaded.relevance(logits))
+        return Scores(
+            values=[float(value) for value in values],
+            model=loaded.name,
+            timings=Timings(queue=job.queue_seconds, tokenize=tokenized - started, model=job.model_seconds),
+            pairs=len(encoded.pairs),
+            tokens=int(np.sum([len(pair) for pair in encoded.pairs])),
+        )
+
+    async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
+        """Score several requests in common batches; failures are returned in place."""
+        return await asyncio.gather(*map(self.score, requests), return_exceptions=True)
+
+    def _admit(self, loaded: Loaded, request: ScoreRequest) -> None:
+        if loaded.scheduler.waiting_pairs() + len(request.documents) > self._settings.max_waiting_pairs:
+            self._counts["refused_total"] += 1
+            raise QueueFull("too many pairs are waiting (engine.max_waiting_pairs)")
+        self._counts["requests_total"] += 1
+        self._counts["pairs_total"] += len(request.documents)
+
+    async def _in_time(self, future: asyncio.Future[Any], deadline: float) -> Any:
+        """Wait for a job, but not past its deadline; giving up drops its pairs that still wait."""
+        if deadline == float("inf"):
+            return await future
+        try:
+            return await asyncio.wait_for(future, max(0.0, deadline - self._clock()))
+        except TimeoutError as problem:
+            raise DeadlineExceeded("the time allowed for scoring ran out") from problem
+
+
+def _default(settings: config.Engine) -> config.Model:
+    return config.Model(
+        model=settings.model, revision=settings.revision, head=settings.head, max_length=settings.max_length
+    )
