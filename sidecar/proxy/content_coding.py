@@ -1,0 +1,58 @@
+"""Decodes request and answer bodies that must be read, with a cap against decompression bombs. Pure.
+
+Source: RFC 9110 section 8.4.1; Elasticsearch accepts gzip bodies, clients may send zstd and deflate.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import zstandard
+
+DECODABLE = "gzip, deflate, zstd"
+
+
+class TooLargeError(ValueError):
+    """The decoded body exceeds its cap."""
+
+
+def decode(body: bytes, coding: str | None, limit: int) -> bytes:
+    """Decode a body.
+
+    Raises:
+        TooLargeError: it decodes to more than ``limit`` bytes.
+        ValueError: the coding is unknown, or the body is broken.
+    """
+    kind = (coding or "identity").strip().lower()
+    if kind in ("identity", ""):
+        decoded = body
+    elif kind in ("gzip", "x-gzip"):
+        decoded = _inflate(body, zlib.MAX_WBITS | 16, limit)
+    elif kind == "deflate":
+        decoded = _inflate(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS, limit)
+    elif kind == "zstd":
+        decoded = _unzstd(body, limit)
+    else:
+        raise ValueError(f"unknown content coding {kind!r}")
+    if len(decoded) > limit:
+        raise TooLargeError(f"more than {limit} bytes")
+    return decoded
+
+
+def _inflate(body: bytes, bits: int, limit: int) -> bytes:
+    inflater = zlib.decompressobj(bits)
+    try:
+        decoded = inflater.decompress(body, limit + 1)
+    except zlib.error as problem:
+        raise ValueError(str(problem)) from problem
+    if not inflater.eof and len(decoded) <= limit:
+        raise ValueError("the body is truncated")
+    return decoded
+
+
+def _unzstd(body: bytes, limit: int) -> bytes:
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(body) as reader:
+            return reader.read(limit + 1)
+    except zstandard.ZstdError as problem:
+        raise ValueError(str(problem)) from problem

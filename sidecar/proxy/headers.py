@@ -1,0 +1,56 @@
+"""Which headers go on, per RFC 9110 section 7.6.1. Pure.
+
+Headers are sequences of (name, value) in the order they came, duplicates and spelling kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+Headers = Sequence[tuple[str, str]]
+
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+# Named in `Connection`, these are still the request's own: dropping them would strip credentials or framing.
+_NEVER_NOMINATED = frozenset(
+    {"authorization", "content-length", "content-type", "content-encoding", "host", "x-opaque-id", "cookie"}
+)
+
+
+def end_to_end(headers: Headers) -> list[tuple[str, str]]:
+    """Give the headers that go on: all but the hop-by-hop ones and those that `Connection` names."""
+    named = {
+        token.strip().lower() for name, value in headers if name.lower() == "connection" for token in value.split(",")
+    }
+    dropped = _HOP_BY_HOP | (named - _NEVER_NOMINATED)
+    return [(name, value) for name, value in headers if name.lower() not in dropped]
+
+
+def without(headers: Headers, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Give the headers but those of the given lower-case names."""
+    unwanted = frozenset(names)
+    return [(name, value) for name, value in headers if name.lower() not in unwanted]
+
+
+def one_spelling(headers: Headers) -> list[tuple[str, str]]:
+    """Give repeated headers the spelling of their first.
+
+    aiohttp's client keeps repeated headers only under one spelling, and Elasticsearch must see both of two
+    `X-Opaque-Id`s to refuse them.
+    """
+    spelling: dict[str, str] = {}
+    return [(spelling.setdefault(name.lower(), name), value) for name, value in headers]
+
+
+def value_of(headers: Headers, name: str) -> str | None:
+    """Give the first value of a header, or None."""
+    return next((value for key, value in headers if key.lower() == name), None)
+
+
+def lowered(headers: Headers) -> dict[str, str]:
+    """Give the first value of each header by lower-case name."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), value)
+    return found

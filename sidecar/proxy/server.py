@@ -1,0 +1,67 @@
+"""The listeners: aiohttp's HTTP server with Elasticsearch's limits, and strict about framing.
+
+aiohttp's own defaults (8190-byte lines, 128 headers, bodies decompressed, 1 MiB reads) would refuse or change
+what Elasticsearch accepts. Source: Elasticsearch reference, "HTTP settings"; RFC 9112 section 6.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from sidecar.config.model import Listener
+from sidecar.errors import StartupError
+
+_LIMITS = {"max_line_size": 64 << 10, "max_field_size": 64 << 10, "max_headers": 1000}
+_GRACE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A bound listener."""
+
+    port: int
+    runner: web.BaseRunner[Any]
+
+    async def close(self) -> None:
+        """Stop accepting, let running requests end for a while, close the rest."""
+        await self.runner.cleanup()
+
+
+async def start_listener(app: web.Application | web.Server[Any], listener: Listener) -> RunningServer:
+    """Bind and serve.
+
+    Raises:
+        StartupError: the address is taken or not ours.
+    """
+    options: dict[str, Any] = {
+        "handler_cancellation": True,  # a client that goes away must cancel its search in Elasticsearch
+        "auto_decompress": False,
+        "access_log": None,
+        "keepalive_timeout": 75.0,
+        "tcp_keepalive": True,
+        **_LIMITS,
+    }
+    if isinstance(app, web.Application):
+        runner: web.BaseRunner[Any] = web.AppRunner(app, shutdown_timeout=_GRACE, **options)
+    else:
+        runner = web.ServerRunner(app, shutdown_timeout=_GRACE)
+    await runner.setup()
+    site = web.TCPSite(runner, listener.host, listener.port, reuse_address=True, backlog=1024)
+    try:
+        await site.start()
+    except OSError as problem:
+        await runner.cleanup()
+        raise StartupError(_why(listener, problem)) from problem
+    server: Any = site._server  # the public API does not give the bound port of port 0
+    return RunningServer(server.sockets[0].getsockname()[1], runner)
+
+
+def _why(listener: Listener, problem: OSError) -> str:
+    where = f"{listener.host}:{listener.port}"
+    if problem.errno == errno.EADDRINUSE:
+        return f"{where} is in use by another process: stop it, or choose another port (0 takes a free one)"
+    return f"cannot listen on {where}: {problem.strerror or problem}"

@@ -1,0 +1,196 @@
+"""Elasticsearch as the proxy sees it: pooled connections to one or several URLs.
+
+A request moves on to the next URL only while no connection could be opened, so nothing is ever sent twice;
+clients retry 429, 502, 503 and 504 themselves, and multiplying that would hurt an overloaded cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from sidecar.config import model as config
+from sidecar.errors import StartupError, UpstreamError
+from sidecar.proxy import content_coding
+from sidecar.proxy.balancing import Balancer
+from sidecar.proxy.headers import Headers, one_spelling, value_of, without
+from sidecar.upstream_types import UpstreamAnswer
+
+_SKIPPED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_LINE = 64 << 10
+_JSON = ("Content-Type", "application/json")
+
+
+class Upstream:
+    """Opens requests to Elasticsearch. ``start`` and ``close`` it on the event loop."""
+
+    def __init__(self, settings: config.Upstream) -> None:
+        self._settings = settings
+        self._balancer = Balancer(settings.urls, settings.dead_timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Build the connection pool.
+
+        Raises:
+            StartupError: a TLS file cannot be read.
+        """
+        connector = aiohttp.TCPConnector(
+            limit=self._settings.max_connections, ssl=_tls(self._settings.tls), ttl_dns_cache=30
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_SKIPPED,
+            max_line_size=_LINE,
+            max_field_size=_LINE,
+            read_bufsize=1 << 18,
+            timeout=aiohttp.ClientTimeout(
+                total=self._settings.total_timeout, sock_connect=self._settings.connect_timeout
+            ),
+        )
+        # aiohttp would replay PUT and DELETE on a stale connection by itself; that is decided here.
+        self._session._retry_connection = False
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, target: str, headers: Headers, body: Any, timeout: float | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request and give the answer with its body still to be read.
+
+        Args:
+            method: the method.
+            target: the raw request target, sent as it is.
+            headers: end-to-end headers.
+            body: None, bytes, or an async iterable of bytes.
+            timeout: seconds for the whole request; None for the configured one.
+
+        Raises:
+            UpstreamError: no URL could be connected to, or the answer did not come.
+        """
+        response = await self._send(method, target, headers, body, timeout)
+        try:
+            yield response
+        finally:
+            response.release() if response.content.at_eof() else response.close()
+
+    async def _send(
+        self, method: str, target: str, headers: Headers, body: Any, timeout: float | None
+    ) -> aiohttp.ClientResponse:
+        problem: Exception | None = None
+        for url in self._balancer.order(time.monotonic()):
+            try:
+                response = await self._once(url, method, target, headers, body, timeout)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as refused:
+                self._balancer.failed(url, time.monotonic())
+                problem = refused
+                continue
+            self._balancer.answered(url)
+            return response
+        raise UpstreamError(f"Elasticsearch cannot be reached at {', '.join(self._settings.urls)}: {problem}")
+
+    async def _once(
+        self, url: str, method: str, target: str, headers: Headers, body: Any, timeout: float | None
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("the upstream is not started")
+        options: dict[str, Any] = {} if timeout is None else {"timeout": aiohttp.ClientTimeout(total=timeout)}
+        repeatable = method in ("GET", "HEAD") and (body is None or isinstance(body, bytes))
+        for again in (repeatable, False):
+            try:
+                return await self._session.request(
+                    method,
+                    URL(url + target, encoded=True),
+                    headers=CIMultiDict(one_spelling(headers)),
+                    data=body,
+                    allow_redirects=False,
+                    **options,
+                )
+            except (aiohttp.ServerDisconnectedError, ConnectionResetError) as stale:
+                if not again:  # a pooled connection may have been closed under us: safe reads go once more
+                    raise UpstreamError(
+                        f"Elasticsearch closed the connection before it answered: {stale!r}", reason="upstream_reset"
+                    ) from stale
+            except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
+                raise
+            except TimeoutError as late:
+                raise UpstreamError("Elasticsearch did not answer in time", reason="upstream_timeout") from late
+            except aiohttp.ClientError as problem:
+                raise UpstreamError(
+                    f"Elasticsearch's answer could not be read: {problem}", reason="upstream_protocol"
+                ) from problem
+        raise AssertionError("unreachable")
+
+    async def fetch(
+        self, method: str, target: str, headers: Headers, body: bytes | None, timeout: float | None, limit: int
+    ) -> UpstreamAnswer:
+        """Give a whole answer, decoded.
+
+        Raises:
+            UpstreamError: it did not come, is larger than ``limit``, or was cut short.
+        """
+        started = time.monotonic()
+        sent = [*without(headers, ("accept-encoding", "content-length", "content-encoding", "expect"))]
+        if body and value_of(sent, "content-type") is None:
+            sent.append(_JSON)
+        async with self.open(method, target, sent, body or None, timeout) as response:
+            raw = await _read(response, limit)
+        answered = [(name.decode("utf-8", "surrogateescape"), value) for name, value in _decoded(response)]
+        try:
+            decoded = content_coding.decode(raw, value_of(answered, "content-encoding"), limit)
+        except content_coding.TooLargeError as problem:
+            raise UpstreamError(f"the answer is larger than {limit} bytes", reason="answer_too_large") from problem
+        kept = without(answered, ("content-encoding", "content-length", "transfer-encoding", "connection"))
+        return UpstreamAnswer(
+            status=response.status,
+            headers=[(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in kept],
+            body=decoded,
+            seconds=time.monotonic() - started,
+        )
+
+
+def _decoded(response: aiohttp.ClientResponse) -> list[tuple[bytes, str]]:
+    return [(name, value.decode("utf-8", "surrogateescape")) for name, value in response.raw_headers]
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    pieces, size = [], 0
+    try:
+        async for piece in response.content.iter_any():
+            size += len(piece)
+            if size > limit:
+                raise UpstreamError(f"the answer is larger than {limit} bytes", reason="answer_too_large")
+            pieces.append(piece)
+    except (aiohttp.ClientError, ConnectionError) as problem:
+        raise UpstreamError(f"Elasticsearch's answer was cut short: {problem}", reason="upstream_cut") from problem
+    except asyncio.TimeoutError as late:
+        raise UpstreamError("Elasticsearch did not answer in time", reason="upstream_timeout") from late
+    return b"".join(pieces)
+
+
+def _tls(settings: config.Tls) -> ssl.SSLContext | bool:
+    if not settings.verify and settings.cert_file is None:
+        return False
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.cert_file is not None:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except (OSError, ssl.SSLError) as problem:
+        raise StartupError(f"upstream.tls: a certificate file cannot be used: {problem}") from problem
+    if not settings.verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
