@@ -14,11 +14,11 @@ from sidecar.errors import SidecarError
 
 STDLIB_QUESTIONS = (
     "how do I copy a whole directory tree",
-    "run another program and get what it prints",
-    "find the most common words in a list",
-    "remember the results of a slow function so it is not called twice",
-    "wait until several threads have reached the same point",
+    "make a temporary file that is deleted automatically",
     "show the differences between two text files",
+    "wait until several threads have reached the same point",
+    "measure how long a piece of code takes to run",
+    "find the most common words in a list",
 )
 _SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
 
