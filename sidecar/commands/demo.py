@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import logging
 import os
+import time
 from pathlib import Path
 
 from sidecar.errors import SidecarError, UpstreamError
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SidecarError: something needed cannot be had.
     """
+    started = time.monotonic()
     from elasticsearch import ApiError, TransportError
     from elasticsearch.helpers import BulkIndexError
     from rich.console import Console
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from sidecar.demo.collection import own_file, standard_library
     from sidecar.demo.session import Options, demo
 
-    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
+    _quiet()
     if args.file is not None:
         collection = own_file(args.file, args.text_field, args.title_field, args.query)
     else:
@@ -71,10 +73,18 @@ def run(args: argparse.Namespace) -> int:
         keep=args.keep,
     )
     try:
-        return asyncio.run(demo(collection, options, Console()))
+        return asyncio.run(demo(collection, options, Console(), started))
     except asyncio.CancelledError:  # SIGTERM
         return 143
     except BulkIndexError as error:
         raise SidecarError(f"Elasticsearch refused documents: {error}") from error
     except (ApiError, TransportError) as error:
         raise UpstreamError(f"Elasticsearch: {error}") from error
+
+
+def _quiet() -> None:
+    """Keep other libraries' bars and log lines out of the demo's picture."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no types here
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)

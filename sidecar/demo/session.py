@@ -39,13 +39,12 @@ class Options:
     keep: bool
 
 
-async def demo(collection: Collection, options: Options, console: Console) -> int:
-    """Run the demo; give the exit code.
+async def demo(collection: Collection, options: Options, console: Console, started: float) -> int:
+    """Run the demo; give the exit code. ``started`` is the monotonic time at which the command began.
 
     Raises:
         SidecarError: something needed cannot be had.
     """
-    started = time.monotonic()
     _stop_on_sigterm()
     async with _upstream(options, console) as upstream:
         console.print(f"loading the model [bold]{options.model}[/] …", style="dim")
@@ -80,7 +79,7 @@ async def _upstream(options: Options, console: Console) -> AsyncIterator[str]:
     if options.upstream is not None:
         yield options.upstream
         return
-    console.print("starting Elasticsearch …", style="dim")
+    console.print("starting Elasticsearch … (the first time fetches it)", style="dim")
     async with elasticsearch_node() as url:
         yield url
 
