@@ -75,9 +75,7 @@ class Rescorer:
         self._observer.search(RescoreRecord(outcome="passed", reason=passed.reason))
         return passed
 
-    async def answer(
-        self, route: Route, target: Target, request: SearchRequest, fetch: Fetch
-    ) -> Answer | PassThrough:
+    async def answer(self, route: Route, target: Target, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
         """Answer one search, or say why it goes on as it came.
 
         Raises:
@@ -99,7 +97,11 @@ class Rescorer:
         opaque_id = request.headers.get("x-opaque-id")
         if isinstance(found, PassThrough):
             record = RescoreRecord(
-                outcome="failed" if found.reason == "internal_error" else "passed", reason=found.reason, mapping=target.match.pattern, total=seconds, opaque_id=opaque_id
+                outcome="failed" if found.reason == "internal_error" else "passed",
+                reason=found.reason,
+                mapping=target.match.pattern,
+                total=seconds,
+                opaque_id=opaque_id,
             )
             self._observer.search(record)
             return found

@@ -27,8 +27,7 @@ class Group:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
 
@@ -42,9 +41,7 @@ def detokenized(text: str) -> str:
 
 def scifact_corpus(data: Path) -> dict[str, str]:
     """Give SciFact's abstracts, title first, by id."""
-    return {
-        row["_id"]: f"{row['title']} {row['text']}" for row in _lines(data / "scifact" / "beir" / "corpus.jsonl")
-    }
+    return {row["_id"]: f"{row['title']} {row['text']}" for row in _lines(data / "scifact" / "beir" / "corpus.jsonl")}
 
 
 def scifact(data: Path, part: str) -> Iterator[tuple[str, str, dict[str, int]]]:

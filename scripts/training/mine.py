@@ -33,9 +33,7 @@ def groups(data: Path, rng: random.Random) -> list[Group]:
     for group in (*collections.questions(data), *_scifact(data), *_movies(data, rng)):
         by_collection.setdefault(group.collection, []).append(group)
     return [
-        group
-        for name, found in by_collection.items()
-        for group in rng.sample(found, min(len(found), _SAMPLE[name]))
+        group for name, found in by_collection.items() for group in rng.sample(found, min(len(found), _SAMPLE[name]))
     ]
 
 
@@ -112,7 +110,7 @@ def _pick(texts: list[str], count: int, rng: random.Random) -> list[str]:
 
 def write(client: Elasticsearch, data: Path, output: Path, encoder: SentenceEncoder, seed: int) -> int:
     """Mine all groups, add the teacher's similarities, and write them; give their number."""
-    rng = random.Random(seed)  # noqa: S311 - sampling, not secrets
+    rng = random.Random(seed)
     found = groups(data, rng)
     index(client, corpora(found, data))
     ready = [group for group in mined(client, found, rng) if group.negatives]

@@ -44,7 +44,7 @@ def schedule(step: int, total: int, warm_up: float) -> float:
 
 def batches(path: Path, settings: Settings) -> list[list[dict[str, Any]]]:
     """Give all batches in training order: groups of like length together, the batches shuffled."""
-    rng = random.Random(settings.seed)  # noqa: S311 - sampling, not secrets
+    rng = random.Random(settings.seed)
     rows = list(_rows(path, settings.texts))
     cut: list[list[dict[str, Any]]] = []
     for _ in range(settings.passes):

@@ -35,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--api-key", metavar="KEY", help="API key for --upstream (or set ELASTICSEARCH_API_KEY)")
     add("--quiet", action="store_true", help="do not print the configuration")
-    add(
-        "--schema", action="store_true", help="print the JSON schema of configuration files, and nothing else"
-    )
+    add("--schema", action="store_true", help="print the JSON schema of configuration files, and nothing else")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -54,9 +54,7 @@ def check(config: Config, url: str, api_key: str | None) -> list[Finding]:
     """
     findings = []
     for pattern, mapping in config.indices.items():
-        answer = _get(
-            url, f"/{quote(pattern, safe='*,')}/_mapping?expand_wildcards=open", api_key, config.upstream.tls
-        )
+        answer = _get(url, f"/{quote(pattern, safe='*,')}/_mapping?expand_wildcards=open", api_key, config.upstream.tls)
         findings += list(examine(pattern, mapping, answer))
     return findings or [Finding("warning", "no index is mapped: nothing would be rescored")]
 
@@ -70,9 +68,7 @@ def examine(pattern: str, mapping: IndexMapping, answer: Mapping[str, Any] | Non
     for index, body in sorted(answer.items()):
         mappings = body.get("mappings") or {}
         if mappings.get("_source", {}).get("enabled") is False and mapping.text_from in ("auto", "source"):
-            yield Finding(
-                "warning", f"indices.{pattern}: {index}: _source is disabled, only stored fields are read"
-            )
+            yield Finding("warning", f"indices.{pattern}: {index}: _source is disabled, only stored fields are read")
         for spec in mapping.fields:
             yield _field(f"indices.{pattern}: {index}: {spec.name}", spec.name, mappings)
 
@@ -109,9 +105,9 @@ def flatten(mappings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 def _get(url: str, target: str, api_key: str | None, tls: Tls) -> dict[str, Any] | None:
     base, headers = _credentials(url, api_key)
-    request = urllib.request.Request(base + target, headers={"Accept": "application/json", **headers})
+    request = urllib.request.Request(base + target, headers={"Accept": "application/json", **headers})  # noqa: S310 - http(s) only, checked
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=_tls(tls)) as answer:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=_tls(tls)) as answer:  # noqa: S310
             return dict(json.load(answer))
     except urllib.error.HTTPError as error:
         if error.code == 404:

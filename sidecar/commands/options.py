@@ -14,7 +14,7 @@ from sidecar.config.model import Config
 from sidecar.config.reload import ConfigSource
 from sidecar.errors import ConfigError
 
-_OWN_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
+_OWN_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 - compared, not bound
 _ANY_INDEX = "*"
 
 

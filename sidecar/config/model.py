@@ -92,9 +92,7 @@ class Tls(Section):
 class Upstream(Section):
     """The Elasticsearch cluster behind the sidecar."""
 
-    urls: tuple[BaseUrl, ...] = Field(
-        ("http://localhost:9200",), min_length=1, description="Base URLs, balanced."
-    )
+    urls: tuple[BaseUrl, ...] = Field(("http://localhost:9200",), min_length=1, description="Base URLs, balanced.")
     tls: Tls = Field(default_factory=Tls, description="TLS to Elasticsearch.")
     connect_timeout: Duration = Field(5.0, description="Time to open a connection.")
     total_timeout: Duration = Field(300.0, description="Time for one whole upstream request.")

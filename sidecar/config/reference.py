@@ -63,11 +63,7 @@ def tables() -> str:
     """Give the documentation's tables: one for each top-level section, and one for the plain keys."""
     rows: dict[str, list[str]] = {}
     for path, field in keys():
-        head = (
-            path.partition(".")[0]
-            if _below(Config.model_fields[path.partition(".")[0]].annotation)[0]
-            else ""
-        )
+        head = path.partition(".")[0] if _below(Config.model_fields[path.partition(".")[0]].annotation)[0] else ""
         rows.setdefault(head, []).append(_row(path, field))
     return "\n".join(_table(head, lines) for head, lines in rows.items())
 

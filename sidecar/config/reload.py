@@ -32,9 +32,7 @@ _NO_SIGNALS = (AttributeError, NotImplementedError, RuntimeError, ValueError)
 class ConfigSource:
     """A configuration file, and what became of its changes. ``overrides`` are the command line's."""
 
-    def __init__(
-        self, path: Path, environ: Mapping[str, str], overrides: Mapping[str, Any] = NO_OVERRIDES
-    ) -> None:
+    def __init__(self, path: Path, environ: Mapping[str, str], overrides: Mapping[str, Any] = NO_OVERRIDES) -> None:
         self.path = path
         self._environ = environ
         self._overrides = overrides

@@ -152,15 +152,11 @@ class _Reader:
         if found["escaped"] is not None:
             return "$"
         if found["bad"]:
-            self._problem(
-                node, f"{dotted(path)}: `${{` opens a variable; write ${{NAME}}, or $${{ for the text"
-            )
+            self._problem(node, f"{dotted(path)}: `${{` opens a variable; write ${{NAME}}, or $${{ for the text")
             return ""
         value = self.environ.get(name)
         if value is None and default is None:
-            self._problem(
-                node, f"{dotted(path)}: the environment variable {name} is not set and has no default"
-            )
+            self._problem(node, f"{dotted(path)}: the environment variable {name} is not set and has no default")
         return value or default or ""  # as in a shell, `:-` also replaces an empty value
 
     def _problem(self, node: yaml.Node, problem: str) -> None:

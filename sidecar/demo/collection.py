@@ -72,9 +72,7 @@ def own_file(path: Path, text: str, title: str | None, questions: Sequence[str])
         raise SidecarError(f"{path}: not UTF-8 text") from error
     documents = [(str(number), row) for number, row in enumerate(rows, start=1) if row.get(text)]
     if not documents:
-        raise SidecarError(
-            f"{path}: no document has text in {text!r}; fields: {', '.join(_names(rows)) or 'none'}"
-        )
+        raise SidecarError(f"{path}: no document has text in {text!r}; fields: {', '.join(_names(rows)) or 'none'}")
     name = "sidecar-demo-" + "".join(char if char.isalnum() else "-" for char in path.stem.lower())
     return Collection(name, documents, (title, text) if title else (text,), title, text, tuple(questions))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -22,7 +23,7 @@ async def elasticsearch_node(script: Path = _SCRIPT) -> AsyncIterator[str]:
     Raises:
         StartupError: it cannot start here; says what to do instead.
     """
-    if not script.exists():
+    if not os.access(script, os.X_OK):
         raise StartupError(f"this installation carries no {script.name} script; {_OTHER_WAYS}")
     data = tempfile.mkdtemp(prefix="sidecar-demo-")
     try:

@@ -67,9 +67,7 @@ def configuration(collection: Collection, upstream: str, model: str) -> Config:
             "upstream": {"urls": [_split_credentials(upstream)[0]]},
             "engine": {"model": model},
             # The slowest machine is to show what the model does; a user's search would fail open sooner.
-            "indices": {
-                collection.name: {"fields": collection.fields, "window_size": _WINDOW, "timeout": "30s"}
-            },
+            "indices": {collection.name: {"fields": collection.fields, "window_size": _WINDOW, "timeout": "30s"}},
         }
     )
 
@@ -86,9 +84,7 @@ async def _upstream(options: Options, console: Console) -> AsyncIterator[str]:
 
 def _client(upstream: str, options: Options, url: str | None = None) -> AsyncElasticsearch:
     base, basic_auth = _split_credentials(upstream)
-    credentials: dict[str, Any] = (
-        {"api_key": options.api_key} if options.api_key else {"basic_auth": basic_auth}
-    )
+    credentials: dict[str, Any] = {"api_key": options.api_key} if options.api_key else {"basic_auth": basic_auth}
     return AsyncElasticsearch(url or base, request_timeout=60, **credentials)
 
 
@@ -130,9 +126,7 @@ async def _ask_all(
             console.print(f"first result {time.monotonic() - started:.0f} s after the start\n", style="dim")
         console.print(view.side_by_side(comparisons[-1]))
     console.print(summary(comparisons), style="bold")
-    console.print(
-        "Whether the order is better takes judgments: `sidecar eval` measures it on yours.", style="dim"
-    )
+    console.print("Whether the order is better takes judgments: `sidecar eval` measures it on yours.", style="dim")
 
 
 async def ask(

@@ -14,8 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SKIPPED_PARTS = frozenset(
-    ("test", "tests", "idlelib", "idle_test", "turtledemo", "lib2to3", "pydoc_data", "ensurepip", "encodings")
-    + ("site-packages", "dist-packages", "__pycache__", "ntpath")
+    {
+        "__pycache__",
+        "dist-packages",
+        "encodings",
+        "ensurepip",
+        "idle_test",
+        "idlelib",
+        "lib2to3",
+        "ntpath",
+        "pydoc_data",
+        "site-packages",
+        "test",
+        "tests",
+        "turtledemo",
+    }
 )
 # Files that hold the documentation of a module people know by another name.
 _PUBLIC_NAMES = {

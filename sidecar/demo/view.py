@@ -14,9 +14,7 @@ _STAGES = {"es": "Elasticsearch", "queue": "queue", "tokenize": "tokenize", "mod
 
 def side_by_side(comparison: Comparison) -> Group:
     """Give one question's table and its timings."""
-    table = Table(
-        title=Text(comparison.question, style="bold"), title_justify="left", expand=True, pad_edge=False
-    )
+    table = Table(title=Text(comparison.question, style="bold"), title_justify="left", expand=True, pad_edge=False)
     table.add_column("#", style="dim", width=2, justify="right")
     table.add_column("Elasticsearch (BM25)", ratio=1)
     table.add_column("through the sidecar", ratio=1)
@@ -45,15 +43,11 @@ def _movement(hit: Shown) -> Text:
 
 def _timings(comparison: Comparison) -> Text:
     stages = (
-        f"{label} {comparison.timings[key]:.0f} ms"
-        for key, label in _STAGES.items()
-        if key in comparison.timings
+        f"{label} {comparison.timings[key]:.0f} ms" for key, label in _STAGES.items() if key in comparison.timings
     )
     return Text(" · ".join([*stages, comparison.status]), style="dim")
 
 
 def indexing(console: Console) -> Progress:
     """Give the progress bar of indexing."""
-    return Progress(
-        TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-    )
+    return Progress(TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)

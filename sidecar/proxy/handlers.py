@@ -84,9 +84,7 @@ class Handler:
         if rest is not None:
             return await self._forward(request, search.headers, rest, _passed("body_too_large"))
         try:
-            body = content_coding.decode(
-                raw, search.lowered.get("content-encoding"), search.config.max_search_body
-            )
+            body = content_coding.decode(raw, search.lowered.get("content-encoding"), search.config.max_search_body)
         except ValueError as problem:
             too_large = isinstance(problem, content_coding.TooLargeError)
             reason = "body_too_large" if too_large else "body_encoding"

@@ -24,14 +24,14 @@ class RunningServer:
     """A bound listener."""
 
     port: int
-    runner: web.BaseRunner[Any]
+    runner: web.BaseRunner
 
     async def close(self) -> None:
         """Stop accepting, let running requests end for a while, close the rest."""
         await self.runner.cleanup()
 
 
-async def start_listener(app: web.Application | web.Server[Any], listener: Listener) -> RunningServer:
+async def start_listener(app: web.Application | web.Server, listener: Listener) -> RunningServer:
     """Bind and serve.
 
     Raises:
@@ -46,7 +46,7 @@ async def start_listener(app: web.Application | web.Server[Any], listener: Liste
         **_LIMITS,
     }
     if isinstance(app, web.Application):
-        runner: web.BaseRunner[Any] = web.AppRunner(app, shutdown_timeout=_GRACE, **options)
+        runner: web.BaseRunner = web.AppRunner(app, shutdown_timeout=_GRACE, **options)
     else:
         runner = web.ServerRunner(app, shutdown_timeout=_GRACE)
     await runner.setup()

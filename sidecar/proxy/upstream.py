@@ -6,7 +6,6 @@ clients retry 429, 502, 503 and 504 themselves, and multiplying that would hurt 
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -177,7 +176,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
             pieces.append(piece)
     except (aiohttp.ClientError, ConnectionError) as problem:
         raise UpstreamError(f"Elasticsearch's answer was cut short: {problem}", reason="upstream_cut") from problem
-    except asyncio.TimeoutError as late:
+    except TimeoutError as late:
         raise UpstreamError("Elasticsearch did not answer in time", reason="upstream_timeout") from late
     return b"".join(pieces)
 

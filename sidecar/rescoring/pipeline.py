@@ -37,9 +37,7 @@ def read_or_none(body: bytes, plan: RescorePlan) -> FirstStage | None:
         return None
 
 
-def score_request(
-    first: FirstStage, plan: RescorePlan, deadline: float, *, background: bool = False
-) -> ScoreRequest:
+def score_request(first: FirstStage, plan: RescorePlan, deadline: float, *, background: bool = False) -> ScoreRequest:
     """Give the pairs of the window's hits."""
     hits = first.hits[: plan.window.size_rescored]
     return ScoreRequest(
@@ -96,9 +94,7 @@ class Pipeline:
         wanted = [i for i, (first, plan) in enumerate(work) if unscorable(first, plan) is None]
         requests = [score_request(*work[i], fetched + work[i][1].settings.timeout) for i in wanted]
         scores: dict[int, Scores | BaseException] = dict(zip(wanted, await self._score(requests), strict=True))
-        return [
-            self._apply(first, plan, scores.get(i), started, fetched) for i, (first, plan) in enumerate(work)
-        ]
+        return [self._apply(first, plan, scores.get(i), started, fetched) for i, (first, plan) in enumerate(work)]
 
     async def _score(self, requests: list[ScoreRequest]) -> list[Scores | BaseException]:
         if len(requests) != 1:
@@ -152,9 +148,7 @@ class Pipeline:
             return self._failed(first, plan, record, BackendFailed(str(problem)))
         return Applied(body=body, record=record)
 
-    def _failed(
-        self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, problem: BaseException
-    ) -> Applied:
+    def _failed(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, problem: BaseException) -> Applied:
         reason = problem.reason if isinstance(problem, ScoringError) else "internal_error"
         self._settle(plan, problem)
         return self._unscored(first, plan, replace(record, outcome="failed", reason=reason))

@@ -22,9 +22,7 @@ _TIMEOUT = 60.0
 class Shadow:
     """Runs comparisons in the background, a bounded number at a time; more are dropped, not queued."""
 
-    def __init__(
-        self, scorer: Scorer, observer: RescoreObserver, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, scorer: Scorer, observer: RescoreObserver, clock: Callable[[], float] = time.monotonic) -> None:
         self._scorer = scorer
         self._observer = observer
         self._clock = clock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,11 @@ class Encoded:
         grouped: list[list[float]] = [[] for _ in range(self.documents)]
         for owner, score in zip(self.owners, scores, strict=True):
             grouped[owner].append(float(score))
-        chosen = {"max": max, "first": lambda values: values[0], "mean": lambda values: sum(values) / len(values)}
+        chosen: dict[str, Callable[[list[float]], float]] = {
+            "max": max,
+            "first": lambda values: values[0],
+            "mean": lambda values: sum(values) / len(values),
+        }
         return np.array([chosen[self.how](values) for values in grouped], dtype=np.float32)
 
 

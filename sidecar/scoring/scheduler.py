@@ -112,9 +112,7 @@ class Scheduler:
     def _run(self, members: list[tuple[Job, int]]) -> None:
         started = self._clock()
         try:
-            logits = self._backend.logits([job.pairs[pair] for job, pair in members])
-            if len(logits) != len(members) or not np.isfinite(logits).all():
-                raise BackendFailed("the model's scores are not finite, or too few")
+            logits = _checked(self._backend.logits([job.pairs[pair] for job, pair in members]), len(members))
         except Exception as problem:  # whatever a model raises must not end the thread
             failure = problem if isinstance(problem, BackendFailed) else BackendFailed(f"the model raised: {problem!r}")
             for job in {job for job, _ in members}:
@@ -127,6 +125,12 @@ class Scheduler:
         for job in {job for job, _ in members}:
             if len(job.logits) == len(job.pairs):
                 _settle(job, np.stack([job.logits[i] for i in range(len(job.pairs))]))
+
+
+def _checked(logits: Logits, pairs: int) -> Logits:
+    if len(logits) != pairs or not np.isfinite(logits).all():
+        raise BackendFailed("the model's scores are not finite, or too few")
+    return logits
 
 
 def _settle(job: Job, outcome: Logits | Exception) -> None:

@@ -55,7 +55,7 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     """
     if first + second <= room:
         return first, second
-    short, long_ = sorted((first, second))
+    short = min(first, second)
     kept_short, kept_long = (short, room - short) if short <= room - short else (room // 2, room - room // 2)
     return (kept_short, kept_long) if first <= second else (kept_long, kept_short)
 

@@ -37,7 +37,7 @@ def _from_source(hit: Mapping[str, Any], name: str) -> Iterator[str]:
     source = hit.get("_source")
     found = list(_texts(_at(source, name)))
     if not found and "." in name:
-        found = [text for text in _texts(_at(source, name.rpartition(".")[0]))]
+        found = list(_texts(_at(source, name.rpartition(".")[0])))
     yield from found
 
 

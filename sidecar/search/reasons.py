@@ -18,6 +18,16 @@ ANSWER_FORMAT: Final = "answer_format"
 BAD_PARAMETERS: Final = "bad_parameters"
 STORED_FIELDS_NONE: Final = "stored_fields_none"
 SLICED: Final = "sliced"
+UNPARSABLE: Final = "unparsable"
+KNN_SIZE: Final = "knn_size"
+PIT: Final = "pit_unknown"
+KNN_SEARCH: Final = "knn_search"
+VECTOR_TILE: Final = "vector_tile"
+RANK_EVAL: Final = "rank_eval"
+ROLLUP: Final = "rollup"
+EQL: Final = "eql"
+FLEET_SEARCH: Final = "fleet_search"
+SEARCH_APPLICATION: Final = "search_application"
 
 DESCRIPTIONS: Final = {
     NO_MAPPING: "no mapping in `indices` covers what the search names",
@@ -29,10 +39,12 @@ DESCRIPTIONS: Final = {
     SEARCH_AFTER: "`search_after` continues a sorted list",
     NO_QUERY_TEXT: "the query holds no text a model could read",
     DISABLED: "the request turned rescoring off",
-    BODY_FORMAT: "the body is not plain JSON; it goes on byte for byte",
+    BODY_FORMAT: "the body is declared as something other than JSON in UTF-8, or as nothing; it goes on byte for byte",
+    UNPARSABLE: "the body is not strict JSON, or has a key twice; it goes on byte for byte",
     ANSWER_FORMAT: "the answer is asked for as YAML, CBOR, SMILE or text",
     BAD_PARAMETERS: "`from`, `size` or another parameter is not what it should be; Elasticsearch says so",
     STORED_FIELDS_NONE: "`stored_fields: _none_` forbids reading document texts",
+    KNN_SIZE: "a `knn` or `semantic` clause without `k` takes as many neighbours as the page has hits; later pages stay",
     SLICED: "slices are for reading everything in parallel",
     "no_hits": "the search found nothing",
     "no_document_text": "no hit of the window has text in the mapped fields",
@@ -48,12 +60,15 @@ DESCRIPTIONS: Final = {
     "upstream_error": "Elasticsearch answered with an error, which is the answer",
     "bad_override": "an override is of the wrong type or name: a 400 that names it",
     "pit_open": "opening a point in time; its searches are rescored",
-    "pit_unknown": "the point in time was not opened here and its hits do not tell",
-    "knn_search": "the old `_knn_search` endpoint",
-    "vector_tile": "vector tiles hold no hits",
-    "rank_eval": "`_rank_eval` judges Elasticsearch's own ranking",
-    "eql": "EQL answers events in time order",
-    "fleet_search": "Fleet's own endpoint",
+    PIT: "the point in time was not opened here and its hits do not tell",
+    KNN_SEARCH: "the old `_knn_search` endpoint",
+    VECTOR_TILE: "vector tiles hold no hits",
+    RANK_EVAL: "`_rank_eval` judges Elasticsearch's own ranking",
+    EQL: "EQL answers events in time order",
+    FLEET_SEARCH: "Fleet's own endpoint",
+    ROLLUP: "`_rollup_search` answers aggregations",
+    SEARCH_APPLICATION: "search applications hide which indices they search",
+    "endpoint": "this search endpoint is not rescored by this version",
     "template_failed": "the template could not be rendered; the original request was sent",
     "async_unknown": "the async search was not submitted through this sidecar",
     "async_running": "the async search is not complete yet",

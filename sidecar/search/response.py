@@ -202,5 +202,3 @@ def number(score: float | None) -> bytes:
     if score is None:
         return b"null"
     return explain.spelled(score)
-
-

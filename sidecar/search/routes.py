@@ -7,8 +7,14 @@ here. Source: Elasticsearch's `RestController`/`PathTrie` behaviour and REST API
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote, unquote_plus
+
+from sidecar.search import reasons
 
 _READ = frozenset({"GET", "POST"})
 
@@ -86,22 +92,26 @@ Route = (
     | PointInTimeOpen
 )
 
-_SEARCHES = {
+_SEARCHES: dict[tuple[str, ...], Callable[[str | None], Route]] = {
     ("_search",): Search,
     ("_msearch",): MultiSearch,
     ("_search", "template"): TemplateSearch,
     ("_msearch", "template"): MultiTemplateSearch,
     ("_async_search",): AsyncSearch,
 }
-_SKIPPED = {
-    ("_search", "scroll"): "scroll",
-    ("_knn_search",): "knn_search",
-    ("_search_mvt",): "vector_tile",
-    ("_rank_eval",): "rank_eval",
-    ("_eql", "search"): "eql",
-    ("_fleet", "_fleet_search"): "fleet_search",
-    ("_fleet", "_fleet_msearch"): "fleet_search",
+# First words of further search endpoints, and why their answers are left alone.
+_SKIPPED: Final = {
+    ("_search", "scroll"): reasons.SCROLL,
+    ("_knn_search",): reasons.KNN_SEARCH,
+    ("_search_mvt",): reasons.VECTOR_TILE,
+    ("_rank_eval",): reasons.RANK_EVAL,
+    ("_rollup_search",): reasons.ROLLUP,
+    ("_eql", "search"): reasons.EQL,
+    ("_fleet", "_fleet_search"): reasons.FLEET_SEARCH,
+    ("_fleet", "_fleet_msearch"): reasons.FLEET_SEARCH,
 }
+_APPLICATION: Final = ["_application", "search_application"]
+_SEPARATOR = re.compile("[&;]")
 
 
 def route(method: str, target: str) -> Route:
@@ -119,10 +129,12 @@ def _by_words(method: str, index: str | None, words: list[str]) -> Route:
     kind = _SEARCHES.get(tuple(words))
     if kind is not None:
         return kind(index) if kind is not AsyncSearch or method == "POST" else NotSearch()
-    if words[:1] == ["_async_search"] and len(words) == 2 and index is None and method == "GET":
+    if index is None and len(words) == 2 and words[0] == "_async_search" and method == "GET":
         return AsyncGet(words[1])
-    if words == ["_pit"] and index is not None and method == "POST":
+    if index is not None and words == ["_pit"] and method == "POST":
         return PointInTimeOpen(index)
+    if index is None and len(words) == 4 and (words[:2], words[3]) == (_APPLICATION, "_search"):
+        return Skipped(reasons.SEARCH_APPLICATION)
     for known, reason in _SKIPPED.items():
         if tuple(words[: len(known)]) == known:
             return Skipped(reason)
@@ -130,18 +142,27 @@ def _by_words(method: str, index: str | None, words: list[str]) -> Route:
 
 
 def parameters(target: str) -> dict[str, str]:
-    """Give the query parameters, decoded as Elasticsearch does: `+` is a space, the last of a name wins."""
+    """Give the query parameters as Elasticsearch reads them.
+
+    `+` is a space, `;` separates as `&` does, and the last of a name wins: seen on 9.5.3 and 8.19.
+    """
     found: dict[str, str] = {}
-    for pair in target.partition("?")[2].split("&"):
-        if pair:
-            name, _, value = pair.partition("=")
-            found[unquote_plus(name)] = unquote_plus(value)
+    for pair in _pairs(target):
+        name, _, value = pair.partition("=")
+        found[unquote_plus(name)] = unquote_plus(value)
     return found
 
 
-def with_parameters(target: str, removed: frozenset[str], added: dict[str, str]) -> str:
-    """Give the target with parameters removed and others added; the rest stays byte for byte."""
-    path, _, query = target.partition("?")
-    kept = [pair for pair in query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in removed]
+def with_parameters(target: str, removed: frozenset[str], added: Mapping[str, str]) -> str:
+    """Give the target with parameters removed and others added; the rest stays byte for byte.
+
+    ``added`` values are written as they are: percent-encode them first.
+    """
+    path = target.partition("?")[0]
+    kept = [pair for pair in _pairs(target) if unquote_plus(pair.partition("=")[0]) not in removed]
     kept += [f"{name}={value}" for name, value in added.items()]
     return f"{path}?{'&'.join(kept)}" if kept else path
+
+
+def _pairs(target: str) -> list[str]:
+    return [pair for pair in _SEPARATOR.split(target.partition("?")[2]) if pair]

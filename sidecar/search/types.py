@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidecar.config.model import Fusion, IndexMapping
+from sidecar.config.model import Fusion
 
 
 @dataclass(frozen=True, slots=True)

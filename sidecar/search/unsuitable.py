@@ -36,7 +36,7 @@ def _by_score(sort: Any) -> bool:
         return len(sort) == 0 or (len(sort) == 1 and _by_score(sort[0]))
     if isinstance(sort, dict) and list(sort) == ["_score"]:
         order = sort["_score"]
-        return (order.get("order", "desc") if isinstance(order, dict) else order) == "desc"
+        return bool((order.get("order", "desc") if isinstance(order, dict) else order) == "desc")
     return False
 
 

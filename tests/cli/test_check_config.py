@@ -29,9 +29,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_effective_configuration_can_be_loaded_again(
-    file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_effective_configuration_can_be_loaded_again(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check-config", str(file)]) == 0
     shown = capsys.readouterr().out
     assert "secret" not in shown
@@ -181,9 +179,7 @@ def test_a_cluster_that_refuses(
     assert message in capsys.readouterr().err
 
 
-def test_a_missing_index_is_an_error(
-    cluster: Cluster, file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_index_is_an_error(cluster: Cluster, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cluster.answer = (404, b"{}")
     assert cli.main(["check-config", str(file), "--quiet", "--upstream", cluster.url]) == 2
     assert capsys.readouterr().err == "error   indices.docs: no such index, alias or data stream\n"

@@ -32,9 +32,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("sidecar ")
 
 
-@pytest.mark.parametrize(
-    ("error", "code"), [(StartupError("port 9200 is in use"), 3), (UpstreamError("refused"), 4)]
-)
+@pytest.mark.parametrize(("error", "code"), [(StartupError("port 9200 is in use"), 3), (UpstreamError("refused"), 4)])
 def test_errors_of_ours_are_one_message_and_their_exit_code(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,9 +68,7 @@ def test_flags_win_over_the_file_and_stay_on_reload(served: Served, tmp_path: Pa
         (["serve", "none.yaml"], "sidecar: none.yaml: no such file or directory"),
     ],
 )
-def test_what_is_refused(
-    words: list[str], message: str, served: Served, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_refused(words: list[str], message: str, served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(words) == 2
     assert capsys.readouterr().err == message + "\n"
     assert served == []

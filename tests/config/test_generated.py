@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-import jsonschema  # type: ignore[import-untyped]  # has no stubs in the lock
+import jsonschema
 import pytest
 import yaml
 

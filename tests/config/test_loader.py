@@ -89,8 +89,7 @@ def test_all_problems_at_once_each_with_path_line_found_and_allowed() -> None:
     [
         (
             "indices:\n  a:\n    fields: [title, [nested]]",
-            'c.yaml:3: indices.a.fields.1: found ["nested"]; '
-            "expected text, or a mapping with keys of: name, label",
+            'c.yaml:3: indices.a.fields.1: found ["nested"]; expected text, or a mapping with keys of: name, label',
         ),
         ("indices:\n  a: {}", "c.yaml:2: indices.a.fields: missing; Document fields, in order."),
         (
@@ -220,9 +219,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_overrides_win_and_keep_the_rest() -> None:
-    config = loads(
-        "listen: {port: 1, host: h}", {}, "c.yaml", {"listen": {"port": 2}, "engine": {"model": "m"}}
-    )
+    config = loads("listen: {port: 1, host: h}", {}, "c.yaml", {"listen": {"port": 2}, "engine": {"model": "m"}})
     assert (config.listen.port, config.listen.host, config.engine.model) == (2, "h", "m")
 
 

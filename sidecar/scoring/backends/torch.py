@@ -134,7 +134,7 @@ def _labels_in_weights(files: ModelFiles) -> int:
     from safetensors import safe_open
 
     for file in files.directory.glob("*.safetensors"):
-        with safe_open(file, framework="pt") as weights:  # type: ignore[no-untyped-call]  # untyped library
+        with safe_open(file, framework="pt") as weights:
             shapes = {name: weights.get_slice(name).get_shape() for name in weights.keys()}  # noqa: SIM118 - no dict
             return _classifier_width(shapes)
     for file in files.directory.glob("pytorch_model*.bin"):

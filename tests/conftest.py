@@ -1,0 +1,44 @@
+"""A real Elasticsearch for the tests that need one, started once and only then."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "elasticsearch"
+
+
+@contextmanager
+def running_node(version: str, data: Path) -> Iterator[str]:
+    """Run a node of this version; a failure to start fails the tests, it does not skip them."""
+    command: list[str | Path] = [SCRIPT, "--version", version, "--port", "0", "--data", data, "--background"]
+    started = subprocess.run(command, capture_output=True, text=True, check=False)
+    if started.returncode != 0:
+        pytest.fail(f"no Elasticsearch {version}: {started.stderr}", pytrace=False)
+    try:
+        yield started.stdout.strip()
+    finally:
+        subprocess.run([SCRIPT, "--stop", data], check=True)
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an Elasticsearch 9.x node, or of the one that SIDECAR_TEST_ELASTICSEARCH_URL names."""
+    given = os.environ.get("SIDECAR_TEST_ELASTICSEARCH_URL")
+    if given:
+        yield given
+        return
+    with running_node("9.5.3", tmp_path_factory.mktemp("elasticsearch-9")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_8_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an Elasticsearch 8.19 node."""
+    with running_node("8.19.21", tmp_path_factory.mktemp("elasticsearch-8")) as url:
+        yield url
