@@ -113,14 +113,14 @@ async def test_mistakes_are_told_once_and_the_last_good_one_stays(path: Path, ca
     source = source_of(path)
     with caplog.at_level(logging.ERROR):
         async with Looks(source) as look:
-            path.write_text("indices: {articles: {feilds: [body]}}\n")  # noqa: ASYNC240 - a few bytes
+            path.write_text("indices: {articles: {feilds: [body]}}\n")
             await look()
             await look()
-            path.unlink()  # noqa: ASYNC240
+            path.unlink()
             await look()
             assert look.applied == []
             assert source.stats() == {"reloads_total": 0.0, "failures_total": 2.0}
-            path.write_text(SECOND)  # noqa: ASYNC240
+            path.write_text(SECOND)
             await look()
     assert look.fields == ["title"]
     assert len(caplog.records) == 2

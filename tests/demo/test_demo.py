@@ -32,7 +32,7 @@ def test_a_persons_own_file(
 ) -> None:
     words = ["--file", str(notes), "--text-field", "body", "--title-field", "title", "--size", "4"]
     assert demo(elasticsearch_url, checkpoint, *words, "--query", "which dogs", "--query", "foxes") == 0
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "which dogs" in shown
     assert "30/30" in shown
     assert "reranked; window=100" in shown

@@ -51,7 +51,7 @@ def test_it_is_stopped_when_cancelled_while_starting(tmp_path: Path) -> None:
 
     async def cancel() -> None:
         task = asyncio.create_task(use(path))
-        while not (tmp_path / "started").exists():  # noqa: ASYNC110 - another process makes it
+        while not (tmp_path / "started").exists():
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
