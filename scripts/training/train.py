@@ -100,7 +100,7 @@ def loss_of(logits: torch.Tensor, rows: list[dict[str, Any]]) -> torch.Tensor:
 def optimizer_of(model: BertForSequenceClassification, rate: float) -> torch.optim.AdamW:
     """Give the optimizer. Word embeddings stay as they are: they are most of the weights and well trained."""
     model.bert.embeddings.word_embeddings.weight.requires_grad_(False)
-    head = [*model.classifier.parameters(), *model.bert.pooler.parameters()]
+    head = [*model.classifier.parameters(), *(p for name, p in model.named_parameters() if ".pooler." in name)]
     fresh = {id(parameter) for parameter in head}
     body = [p for p in model.parameters() if p.requires_grad and id(p) not in fresh]
     return torch.optim.AdamW([{"params": body, "lr": rate}, {"params": head, "lr": rate * 3}], weight_decay=0.01)
@@ -122,7 +122,7 @@ def train(
             print(json.dumps({"step": step, "of": len(cut), "loss": round(loss, 4), "time": round(time.time())}))
         if step % settings.checkpoint_every == 0:
             _save(checkpoint, step, model, optimizer, scheduler)
-    model.eval()
+    model.train(False)
 
 
 def _steps(
@@ -140,7 +140,7 @@ def _steps(
                 logits = model(**collate(tokenizer, rows)).logits.float().squeeze(-1)
             loss = loss_of(logits, rows)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             scheduler.step()

@@ -7,7 +7,6 @@ here. Source: Elasticsearch's `RestController`/`PathTrie` behaviour and REST API
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

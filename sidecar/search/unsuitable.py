@@ -3,75 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sidecar.search import reasons
-from sidecar.search.types import PassThrough, SearchRequest
+from sidecar.search.source_filter import names
+from sidecar.search.types import PassThrough
 
-_JSON_TYPES = ("application/json", "application/vnd.elasticsearch+json", "*/*", "application/*")
-_COMPOUND_DEFAULT = 10
+_JSON_TYPES: Final = frozenset(
+    {
+        "application/json",
+        "application/vnd.elasticsearch+json",
+        "application/x-ndjson",
+        "application/vnd.elasticsearch+x-ndjson",
+        "application/*",
+    }
+)
+_OTHER_ANSWERS: Final = ("yaml", "cbor", "smile")
 
 
-def unsuitable(request: SearchRequest, body: Mapping[str, Any], params: Mapping[str, str]) -> PassThrough | None:
-    """Give the reason why a search stays as it is, or None."""
+def unsuitable(
+    headers: Mapping[str, str], body: Mapping[str, Any], params: Mapping[str, str]
+) -> PassThrough | None:
+    """Give the reason why a search stays as it is, or None.
+
+    Args:
+        headers: the request's headers with lower-case names.
+        body: the decoded body.
+        params: the decoded query parameters.
+    """
     checks = {
         reasons.SCROLL: "scroll" in params,
-        reasons.SEARCH_AFTER: "search_after" in body or "search_after" in params,
+        reasons.SEARCH_AFTER: "search_after" in body or "search_after" in _standard(body),
         reasons.SLICED: "slice" in body,
-        reasons.SORTED: not (_by_score(body.get("sort")) and _by_score(params.get("sort"))),
-        reasons.STORED_FIELDS_NONE: "_none_" in (body.get("stored_fields"), params.get("stored_fields"))
-        or body.get("stored_fields") == ["_none_"],
-        reasons.BODY_FORMAT: not json_body(request.headers.get("content-type"), request.body)
-        or not json_body(params.get("source_content_type"), b""),
-        reasons.ANSWER_FORMAT: not json_answer(request.headers.get("accept"), params),
+        reasons.SORTED: _sorted(body, params),
+        reasons.STORED_FIELDS_NONE: "_none_" in names(body.get("stored_fields")) + names(params.get("stored_fields")),
+        reasons.ANSWER_FORMAT: not json_answer(headers.get("accept"), params.get("format")),
     }
     return next((PassThrough(reason) for reason, holds in checks.items() if holds), None)
 
 
+def _standard(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give the members of an outermost `standard` retriever: it may sort where a search may."""
+    retriever = body.get("retriever")
+    standard = retriever.get("standard") if isinstance(retriever, dict) else None
+    return standard if isinstance(standard, dict) else {}
+
+
+def _sorted(body: Mapping[str, Any], params: Mapping[str, str]) -> bool:
+    """Tell whether hits are sorted, or carry `sort` values that clients page by.
+
+    Sorts of parameters and body add up, and a search in a point in time gets one more when it has any: only a
+    single `_score` leaves no `sort` values in the hits (seen on 9.5.3).
+    """
+    sorts = [sort for sort in (body.get("sort"), params.get("sort"), _standard(body).get("sort")) if sort]
+    return len(sorts) > 1 or not all(_by_score(sort) for sort in sorts) or (bool(sorts) and "pit" in body)
+
+
 def _by_score(sort: Any) -> bool:
-    """Tell whether a `sort` is none at all or `_score` alone, descending."""
-    if sort is None or sort in ("_score", "_score:desc"):
-        return True
+    """Tell whether a `sort` is `_score` alone, descending."""
     if isinstance(sort, list):
-        return len(sort) == 0 or (len(sort) == 1 and _by_score(sort[0]))
+        return len(sort) == 1 and not isinstance(sort[0], list) and _by_score(sort[0])
     if isinstance(sort, dict) and list(sort) == ["_score"]:
         order = sort["_score"]
-        return bool((order.get("order", "desc") if isinstance(order, dict) else order) == "desc")
-    return False
+        order = order.get("order", "desc") if isinstance(order, dict) else order
+        return isinstance(order, str) and order.lower() == "desc"
+    return sort in ("_score", "_score:desc")
 
 
-def json_body(content_type: str | None, body: bytes) -> bool:
-    """Tell whether a body is declared as JSON in UTF-8; none declared is what `GET` without a body has."""
-    if content_type is None:
-        return True
-    kind, _, rest = content_type.lower().partition(";")
-    charset = rest.partition("charset=")[2].strip(' "')
-    return kind.strip() in _JSON_TYPES[:2] and charset.partition(";")[0] in ("", "utf-8", "utf8")
+def json_body(content_type: str | None) -> bool:
+    """Tell whether a body is declared as JSON in UTF-8. Elasticsearch refuses a body without a type."""
+    kind, _, rest = (content_type or "").lower().partition(";")
+    charset = rest.partition("charset=")[2].partition(";")[0].strip(' "')
+    return kind.strip() in _JSON_TYPES and charset in ("", "utf-8", "utf8")
 
 
-def json_answer(accept: str | None, params: Mapping[str, str]) -> bool:
-    """Tell whether the answer comes as JSON: `format` wins over `Accept`, as in Elasticsearch."""
-    if "format" in params:
-        return params["format"] == "json"
-    kinds = [part.partition(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
-    return kinds[0] in _JSON_TYPES
-
-
-def widest(body: Mapping[str, Any]) -> int | None:
-    """Give how many hits a compound retriever lets one ask for, None without such a limit.
-
-    Elasticsearch refuses a `size` above `rank_window_size` (or a rescorer's `window_size`), 10 by default.
-    """
-    retriever = body.get("retriever")
-    if not isinstance(retriever, dict) or len(retriever) != 1:
-        return None
-    [(name, inner)] = retriever.items()
-    if name in ("standard", "knn") or not isinstance(inner, dict):
-        return None
-    if name == "rescorer":
-        rescore = inner.get("rescore")
-        steps = rescore if isinstance(rescore, list) else [rescore]
-        sizes = [step.get("window_size", _COMPOUND_DEFAULT) for step in steps if isinstance(step, dict)]
-    else:
-        sizes = [inner.get("rank_window_size", _COMPOUND_DEFAULT)]
-    return min((size for size in sizes if isinstance(size, int)), default=_COMPOUND_DEFAULT)
+def json_answer(accept: str | None, format_: str | None) -> bool:
+    """Tell whether the answer comes as JSON: `format` wins over `Accept`, and lists in `Accept` are not read."""
+    if format_:
+        return format_.lower() == "json"
+    kind = "" if accept is None or "," in accept else accept.partition(";")[0].lower()
+    return not any(other in kind for other in _OTHER_ANSWERS)
