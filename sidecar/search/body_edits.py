@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
 
 from sidecar.config.model import IndexMapping
 from sidecar.search.json_splice import Edit, Span, insertion, members, removals, splice, whole
+from sidecar.search.source_filter import names, source_filter
+from sidecar.search.wildcard import matches
+
+_FIELD_LISTS = ("fields", "docvalue_fields", "stored_fields")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +32,12 @@ def refuse_duplicates(text: bytes) -> None:
     """Check that no object in ``text``, however deep, has a key twice.
 
     Raises:
-        ValueError: one has, or the text is not JSON.
+        ValueError: one has, or the text is not JSON, or it is nested too deep to be read.
     """
-    json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
+    try:
+        json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=_ignored)
+    except RecursionError as problem:
+        raise ValueError("nested too deep") from problem
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> None:
@@ -43,6 +49,10 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def _ignored(number: str) -> None:
+    """Read no integer: Python refuses those of more than 4300 digits."""
+
+
 def without_ext(text: bytes, spans: Mapping[str, Span]) -> bytes:
     """Take `ext.rescore` out, and `ext` with it when nothing else is in it."""
     inner = members(text, spans["ext"])
@@ -52,37 +62,41 @@ def without_ext(text: bytes, spans: Mapping[str, Span]) -> bytes:
 
 
 def documents(body: Mapping[str, Any], params: Mapping[str, str], mapping: IndexMapping) -> DocumentPlan:
-    """Decide which fields must be asked for besides what the client gets anyway."""
-    patterns = _client_fields(body)
-    ours = not patterns and not any(name in body for name in ("docvalue_fields", "script_fields", "stored_fields"))
-    if mapping.text_from != "fields" and _source_is_whole(body, params):
-        return DocumentPlan(fields_are_ours=ours)
-    names = [field.name for field in mapping.fields]
-    missing = [name for name in names if not any(fnmatchcase(name, pattern) for pattern in patterns)]
-    return DocumentPlan(added=tuple(missing), fields_are_ours=ours)
+    """Decide which fields must be asked for besides what the client gets anyway.
+
+    What the client itself asks for by name in `fields`, `docvalue_fields`, `stored_fields` or `script_fields`
+    comes in the same place of a hit, so it is read from there and never removed.
+    """
+    asked = _client_fields(body, params)
+    fields = [field.name for field in mapping.fields]
+    if mapping.text_from != "fields":
+        source = source_filter(body, params)
+        fields = [name for name in fields if not source.shows(name)]
+    missing = [name for name in dict.fromkeys(fields) if not any(matches(pattern, name) for pattern in asked)]
+    return DocumentPlan(added=tuple(missing), fields_are_ours=not asked)
 
 
-def _client_fields(body: Mapping[str, Any]) -> list[str]:
-    listed = body.get("fields")
-    entries = listed if isinstance(listed, list) else []
-    names = [entry.get("field") if isinstance(entry, dict) else entry for entry in entries]
-    return [name for name in names if isinstance(name, str)]
+def _client_fields(body: Mapping[str, Any], params: Mapping[str, str]) -> list[str]:
+    listed = [_field_names(body.get(name)) for name in _FIELD_LISTS]
+    listed += [names(params.get(name)) for name in _FIELD_LISTS]
+    scripts = body.get("script_fields")
+    return [name for group in listed for name in group] + (list(scripts) if isinstance(scripts, dict) else [])
 
 
-def _source_is_whole(body: Mapping[str, Any], params: Mapping[str, str]) -> bool:
-    """Tell whether every hit carries its whole `_source`; `stored_fields` alone turns it off."""
-    if any(name in params for name in ("_source", "_source_includes", "_source_excludes")):
-        return params.get("_source") == "true" and len({"_source_includes", "_source_excludes"} & set(params)) == 0
-    if "_source" in body:
-        return body["_source"] is True
-    return "stored_fields" not in body and "stored_fields" not in params
+def _field_names(value: Any) -> Sequence[str]:
+    """Give the names of a field list, whose entries are names or objects with a `field`."""
+    if not isinstance(value, list):
+        return names(value)
+    return names([entry.get("field") if isinstance(entry, dict) else entry for entry in value])
 
 
 def widened(text: bytes, size: int, documents_plan: DocumentPlan) -> bytes:
     """Give the body that asks for the first ``size`` hits and the added fields."""
     span = whole(text)
     spans = members(text, span)
-    edits = [_set(text, span, spans, "from", b"0"), _set(text, span, spans, "size", str(size).encode())]
+    edits = [_set(text, span, spans, "size", str(size).encode())]
+    if "from" in spans:
+        edits.append(Edit(spans["from"].start, spans["from"].end, b"0"))
     if documents_plan.added:
         edits.append(_add_fields(text, span, spans, documents_plan.added))
     return splice(text, _joined(edits))
@@ -91,13 +105,13 @@ def widened(text: bytes, size: int, documents_plan: DocumentPlan) -> bytes:
 def _set(text: bytes, span: Span, spans: Mapping[str, Span], name: str, value: bytes) -> Edit:
     if name in spans:
         return Edit(spans[name].start, spans[name].end, value)
-    return insertion(text, span, dict(spans), name, value)
+    return insertion(text, span, spans, name, value)
 
 
-def _add_fields(text: bytes, span: Span, spans: Mapping[str, Span], names: tuple[str, ...]) -> Edit:
-    encoded = b",".join(msgspec.json.encode(name) for name in names)
+def _add_fields(text: bytes, span: Span, spans: Mapping[str, Span], added: Sequence[str]) -> Edit:
+    encoded = b",".join(msgspec.json.encode(name) for name in added)
     if "fields" not in spans:
-        return insertion(text, span, dict(spans), "fields", b"[" + encoded + b"]")
+        return insertion(text, span, spans, "fields", b"[" + encoded + b"]")
     listed = spans["fields"]
     separator = b"," if listed.of(text)[1:-1].strip() else b""
     return Edit(listed.end - 1, listed.end - 1, separator + encoded)

@@ -50,7 +50,9 @@ def _rank_window(name: str, retriever: Mapping[str, Any]) -> int:
         return _number(retriever.get("rank_window_size"))
     rescore = retriever.get("rescore")
     steps = rescore if isinstance(rescore, list) else [rescore]
-    return min((_number(step.get("window_size")) for step in steps if isinstance(step, dict)), default=_COMPOUND_DEFAULT)
+    return min(
+        (_number(step.get("window_size")) for step in steps if isinstance(step, dict)), default=_COMPOUND_DEFAULT
+    )
 
 
 def _number(value: Any) -> int:

@@ -6,26 +6,30 @@ out, and `fields` added where the client's `_source` filter hides the texts that
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from sidecar.config.model import IndexMapping
 from sidecar.search import body_edits, reasons
 from sidecar.search.body_edits import DocumentPlan
-from sidecar.search.json_splice import Span, members, whole
+from sidecar.search.json_splice import members, whole
+from sidecar.search.list_limit import list_limit
 from sidecar.search.overrides import Overrides, overrides
 from sidecar.search.query_text import query_text
 from sidecar.search.routes import parameters, with_parameters
 from sidecar.search.types import BadRequest, PassThrough, SearchRequest, Settings, Window
-from sidecar.search.unsuitable import unsuitable, widest
+from sidecar.search.unsuitable import json_body, unsuitable
 from sidecar.search.window import window
 
 _DEFAULT_SIZE = 10
 _JSON = msgspec.json.Decoder()
+_SOURCE = frozenset({"source", "source_content_type"})
 # These are taken out of the target: ours go into the body, and the answer is filtered after rescoring.
-_TAKEN = frozenset({"from", "size", "filter_path", "source", "source_content_type"})
+_TAKEN = frozenset({"from", "size", "filter_path"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,47 +56,77 @@ class RescorePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """A request taken apart: its JSON text, decoded value, spans of its members, and its parameters."""
+    """A request taken apart: its JSON text without our `ext.rescore`, decoded value, and parameters.
+
+    ``stripped`` is the body less our `ext.rescore`, None where there is nothing to take out.
+    """
 
     text: bytes
     value: dict[str, Any]
-    spans: dict[str, Span]
     params: dict[str, str]
-    stripped: bytes | None
+    ext: Any = None
+    stripped: bytes | None = None
 
 
 def plan(
     request: SearchRequest, mapping: IndexMapping, pattern: str, models: frozenset[str] | None = None
 ) -> RescorePlan | PassThrough | BadRequest:
-    """Plan one search on an index that ``mapping`` covers."""
+    """Plan one search on an index that ``mapping`` covers.
+
+    ``models`` are the names of `engine.models` that a request may choose; None leaves that to the engine.
+    """
+    params = parameters(request.target)
+    refused = _body_refused(request, params)
+    if refused is not None:
+        return refused
     try:
-        read = _read(request)
+        read = _read(request, params)
     except ValueError:
-        return PassThrough(reasons.BODY_FORMAT)
-    chosen = overrides(_ext(read.value), request.headers, mapping, models)
+        return PassThrough(reasons.UNPARSABLE)
+    chosen = overrides(read.ext, request.headers, mapping, models)
     if isinstance(chosen, BadRequest):
         return chosen
     found = _plan(request, read, chosen, mapping, pattern)
     return found if isinstance(found, RescorePlan) else replace(found, body=read.stripped)
 
 
-def _read(request: SearchRequest) -> _Read:
+def _body_refused(request: SearchRequest, params: dict[str, str]) -> PassThrough | None:
+    """Give the reason not to read the body at all. A body and `source` together are Elasticsearch's to refuse."""
+    in_parameters = _SOURCE & params.keys()
+    if request.body:
+        if in_parameters:
+            return PassThrough(reasons.BAD_PARAMETERS)
+        return None if json_body(request.headers.get("content-type")) else PassThrough(reasons.BODY_FORMAT)
+    if not in_parameters:
+        return None
+    if in_parameters != _SOURCE:
+        return PassThrough(reasons.BAD_PARAMETERS)
+    return None if json_body(params["source_content_type"]) else PassThrough(reasons.BODY_FORMAT)
+
+
+def _read(request: SearchRequest, params: dict[str, str]) -> _Read:
     """Take a request apart.
 
     Raises:
         ValueError: its body is not plain JSON, or has a key twice anywhere (Elasticsearch refuses that itself).
     """
-    params = parameters(request.target)
     text = request.body or params.get("source", "").encode()
-    if not text.strip():
-        return _Read(text=b"", value={}, spans={}, params=params, stripped=None)
+    if not text:
+        return _Read(text=b"", value={}, params=params)
     body_edits.refuse_duplicates(text)
     spans = members(text, whole(text))
     value = _decode(text)
-    stripped = body_edits.without_ext(text, spans) if _ext(value) is not None else None
-    if stripped is not None:
-        text, spans = stripped, members(stripped, whole(stripped))
-    return _Read(text=text, value=value, spans=spans, params=params, stripped=stripped if request.body else None)
+    ext = value.get("ext")
+    if not isinstance(ext, dict) or "rescore" not in ext:
+        return _Read(text=text, value=value, params=params)
+    text = body_edits.without_ext(text, spans)
+    return _Read(
+        text=text,
+        value=value,
+        params=params,
+        ext=ext["rescore"],
+        stripped=text if request.body else None,
+    )
 
 
 def _decode(text: bytes) -> dict[str, Any]:
@@ -105,19 +139,15 @@ def _decode(text: bytes) -> dict[str, Any]:
     return value
 
 
-def _ext(value: dict[str, Any]) -> Any:
-    ext = value.get("ext")
-    return ext.get("rescore") if isinstance(ext, dict) else None
-
-
 def _plan(
     request: SearchRequest, read: _Read, chosen: Overrides, mapping: IndexMapping, pattern: str
 ) -> RescorePlan | PassThrough:
-    refused = PassThrough(reasons.DISABLED) if not chosen.enabled else unsuitable(request, read.value, read.params)
-    page = refused or _page(read, chosen.window_size)
-    text = chosen.query or query_text(read.value, read.params, mapping)
+    if not chosen.enabled:
+        return PassThrough(reasons.DISABLED)
+    page = unsuitable(request.headers, read.value, read.params) or _page(read, chosen.window_size)
     if isinstance(page, PassThrough):
         return page
+    text = chosen.query or query_text(read.value, read.params, mapping)
     if not text:
         return PassThrough(reasons.NO_QUERY_TEXT)
     return _widened(request, read, chosen, mapping, pattern, page, text)
@@ -130,18 +160,18 @@ def _page(read: _Read, window_size: int) -> Window | PassThrough:
         size = _whole_number(read.params.get("size", read.value.get("size", _DEFAULT_SIZE)))
     except ValueError:
         return PassThrough(reasons.BAD_PARAMETERS)
-    limit = widest(read.value)
-    if limit is not None and from_ + size > limit:
-        return PassThrough(reasons.BEYOND_WINDOW)
-    return window(from_, size, window_size if limit is None else min(window_size, limit))
+    return window(from_, size, window_size, list_limit(read.value, size))
 
 
 def _whole_number(value: Any) -> int:
-    if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    """Read a number as Elasticsearch does: strings count, fractions are cut off, 32 bits are the limit."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("not a number")
+    if isinstance(value, str) and not re.fullmatch(r"\+?[0-9]{1,10}", value):
         raise ValueError("not a whole number")
-    return value
+    if not 0 <= float(value) < 1 << 31:
+        raise ValueError("out of range")
+    return int(value)
 
 
 def _widened(
@@ -154,9 +184,7 @@ def _widened(
     text: str,
 ) -> RescorePlan:
     documents = body_edits.documents(read.value, read.params, mapping)
-    body, added = b"", {"from": "0", "size": str(page.fetched)}
-    if read.text or documents.added:
-        body, added = body_edits.widened(read.text or b"{}", page.fetched, documents), {}
+    target, body = _request(request, read, page, documents)
     return RescorePlan(
         pattern=pattern,
         mapping=mapping,
@@ -164,10 +192,21 @@ def _widened(
         window=page,
         settings=chosen.settings,
         method=request.method,
-        target=with_parameters(request.target, _TAKEN, added),
+        target=target,
         body=body,
         documents=documents,
         filter_path=read.params.get("filter_path"),
         original_body=read.stripped,
         explain_tree=read.value.get("explain") is True or read.params.get("explain") in ("true", ""),
     )
+
+
+def _request(request: SearchRequest, read: _Read, page: Window, documents: DocumentPlan) -> tuple[str, bytes]:
+    """Give target and body. Where the client sent no body, ours goes into `source`: its headers stay true."""
+    if not read.text and not documents.added:
+        return with_parameters(request.target, _TAKEN, {"size": str(page.fetched)}), b""
+    body = body_edits.widened(read.text or b"{}", page.fetched, documents)
+    if request.body:
+        return with_parameters(request.target, _TAKEN, {}), body
+    source = {"source": quote(body, safe=""), "source_content_type": "application/json"}
+    return with_parameters(request.target, _TAKEN | _SOURCE, source), b""

@@ -20,7 +20,7 @@ STORED_FIELDS_NONE: Final = "stored_fields_none"
 SLICED: Final = "sliced"
 UNPARSABLE: Final = "unparsable"
 KNN_SIZE: Final = "knn_size"
-PIT: Final = "pit_unknown"
+RANK_WINDOW: Final = "rank_window"
 KNN_SEARCH: Final = "knn_search"
 VECTOR_TILE: Final = "vector_tile"
 RANK_EVAL: Final = "rank_eval"
@@ -44,7 +44,8 @@ DESCRIPTIONS: Final = {
     ANSWER_FORMAT: "the answer is asked for as YAML, CBOR, SMILE or text",
     BAD_PARAMETERS: "`from`, `size` or another parameter is not what it should be; Elasticsearch says so",
     STORED_FIELDS_NONE: "`stored_fields: _none_` forbids reading document texts",
-    KNN_SIZE: "a `knn` or `semantic` clause without `k` takes as many neighbours as the page has hits; later pages stay",
+    RANK_WINDOW: "`size` is above the retriever's `rank_window_size`, which Elasticsearch refuses",
+    KNN_SIZE: "a `knn` or `semantic` clause without `k` finds `size` neighbours; pages after the first stay",
     SLICED: "slices are for reading everything in parallel",
     "no_hits": "the search found nothing",
     "no_document_text": "no hit of the window has text in the mapped fields",
@@ -60,7 +61,7 @@ DESCRIPTIONS: Final = {
     "upstream_error": "Elasticsearch answered with an error, which is the answer",
     "bad_override": "an override is of the wrong type or name: a 400 that names it",
     "pit_open": "opening a point in time; its searches are rescored",
-    PIT: "the point in time was not opened here and its hits do not tell",
+    "pit_unknown": "the point in time was not opened here and its hits do not tell",
     KNN_SEARCH: "the old `_knn_search` endpoint",
     VECTOR_TILE: "vector tiles hold no hits",
     RANK_EVAL: "`_rank_eval` judges Elasticsearch's own ranking",

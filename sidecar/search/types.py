@@ -45,16 +45,21 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """``size_rescored`` = W entries are permuted; the page is ``[from_, from_ + size)`` of the list."""
+    """``size_rescored`` = W entries are permuted; the page is ``[from_, from_ + size)`` of the list.
+
+    ``limit`` is how many hits the search may be asked for, None without a limit.
+    """
 
     size_rescored: int
     from_: int
     size: int
+    limit: int | None = None
 
     @property
     def fetched(self) -> int:
         """Hits to ask Elasticsearch for, from 0: the window, or more on a straddling page."""
-        return max(self.size_rescored, self.from_ + self.size)
+        wanted = max(self.size_rescored, self.from_ + self.size)
+        return wanted if self.limit is None else min(wanted, self.limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,7 @@ _JSON_TYPES: Final = frozenset(
 _OTHER_ANSWERS: Final = ("yaml", "cbor", "smile")
 
 
-def unsuitable(
-    headers: Mapping[str, str], body: Mapping[str, Any], params: Mapping[str, str]
-) -> PassThrough | None:
+def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapping[str, str]) -> PassThrough | None:
     """Give the reason why a search stays as it is, or None.
 
     Args:
@@ -37,6 +35,7 @@ def unsuitable(
         reasons.SLICED: "slice" in body,
         reasons.SORTED: _sorted(body, params),
         reasons.STORED_FIELDS_NONE: "_none_" in names(body.get("stored_fields")) + names(params.get("stored_fields")),
+        reasons.BAD_PARAMETERS: not isinstance(body.get("fields", []), list),
         reasons.ANSWER_FORMAT: not json_answer(headers.get("accept"), params.get("format")),
     }
     return next((PassThrough(reason) for reason, holds in checks.items() if holds), None)
@@ -79,7 +78,6 @@ def json_body(content_type: str | None) -> bool:
 
 def json_answer(accept: str | None, format_: str | None) -> bool:
     """Tell whether the answer comes as JSON: `format` wins over `Accept`, and lists in `Accept` are not read."""
-    if format_:
-        return format_.lower() == "json"
-    kind = "" if accept is None or "," in accept else accept.partition(";")[0].lower()
+    kind = "" if accept is None or "," in accept else accept.partition(";")[0]
+    kind = (format_ or kind).lower()
     return not any(other in kind for other in _OTHER_ANSWERS)
