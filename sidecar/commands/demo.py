@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         return asyncio.run(demo(collection, options, Console(), started))
-    except asyncio.CancelledError:  # SIGTERM
-        return 143
+    except asyncio.CancelledError:  # Ctrl-C or SIGTERM, after everything was stopped
+        return 130
     except BulkIndexError as error:
         raise SidecarError(f"Elasticsearch refused documents: {error}") from error
     except (ApiError, TransportError) as error:

@@ -29,8 +29,7 @@ async def elasticsearch_node(script: Path = _SCRIPT) -> AsyncIterator[str]:
     try:
         yield await _start(script, data)
     finally:
-        # Shielded: a second Ctrl-C must not leave a node behind.
-        await asyncio.shield(asyncio.ensure_future(_stop(script, data)))
+        await _stop(script, data)
 
 
 async def _start(script: Path, data: str) -> str:

@@ -45,7 +45,7 @@ async def demo(collection: Collection, options: Options, console: Console, start
     Raises:
         SidecarError: something needed cannot be had.
     """
-    _stop_on_sigterm()
+    _stop_on_signals()
     async with _upstream(options, console) as upstream:
         console.print(f"loading the model [bold]{options.model}[/] …", style="dim")
         async with running(configuration(collection, upstream, options.model)) as sidecar:
@@ -108,7 +108,7 @@ async def _indexed(
     finally:
         if options.upstream is not None:
             with contextlib.suppress(ApiError, TransportError):
-                await asyncio.shield(asyncio.ensure_future(drop(client, collection.name)))
+                await drop(client, collection.name)
 
 
 async def _ask_all(
@@ -155,8 +155,18 @@ async def _keep(sidecar: Sidecar, upstream: str, collection: Collection, console
         task.uncancel()  # the signal has been answered: what follows is the ordinary clean stop
 
 
-def _stop_on_sigterm() -> None:
-    """Make SIGTERM stop the demo as Ctrl-C does: by cancelling it, so that everything started is stopped."""
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+def _stop_on_signals() -> None:
+    """Make the first Ctrl-C or SIGTERM cancel the demo, so that everything started is stopped.
+
+    Later ones are ignored: an impatient second Ctrl-C must not leave a node behind.
+    """
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+    def stop() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: None)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)

@@ -52,8 +52,9 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
         jsonschema.validate({"indices": {"a": {"fields": [["x"]]}}}, json.loads(schema_text()))
 
 
-def test_yaml_in_the_documentation_loads() -> None:
-    page = (ROOT / "docs/configuration.md").read_text("utf-8")
+@pytest.mark.parametrize("name", ["docs/configuration.md", "README.md"])
+def test_yaml_in_the_documentation_loads(name: str) -> None:
+    page = (ROOT / name).read_text("utf-8")
     blocks = page.split("```yaml\n")[1:]
     assert blocks
     for block in blocks:
