@@ -16,8 +16,13 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sidecar.errors import SidecarError, UpstreamError
+
+if TYPE_CHECKING:
+    from sidecar.demo.collection import Collection
+    from sidecar.demo.session import Options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,29 +62,37 @@ def run(args: argparse.Namespace) -> int:
     from elasticsearch.helpers import BulkIndexError
     from rich.console import Console
 
-    from sidecar.demo.collection import own_file, standard_library
-    from sidecar.demo.session import Options, demo
+    from sidecar.demo.session import demo
 
     _quiet()
-    if args.file is not None:
-        collection = own_file(args.file, args.text_field, args.title_field, args.query)
-    else:
-        collection = standard_library(args.query)
-    options = Options(
-        upstream=args.upstream,
-        api_key=args.api_key or os.environ.get("ELASTICSEARCH_API_KEY"),
-        model=args.model,
-        size=args.size,
-        keep=args.keep,
-    )
     try:
-        return asyncio.run(demo(collection, options, Console(), started))
+        return asyncio.run(demo(_collection(args), _options(args), Console(), started))
     except asyncio.CancelledError:  # Ctrl-C or SIGTERM, after everything was stopped
         return 130
     except BulkIndexError as error:
         raise SidecarError(f"Elasticsearch refused documents: {error}") from error
     except (ApiError, TransportError) as error:
         raise UpstreamError(f"Elasticsearch: {error}") from error
+
+
+def _collection(args: argparse.Namespace) -> Collection:
+    from sidecar.demo.collection import own_file, standard_library
+
+    if args.file is None:
+        return standard_library(args.query)
+    return own_file(args.file, args.text_field, args.title_field, args.query)
+
+
+def _options(args: argparse.Namespace) -> Options:
+    from sidecar.demo.session import Options
+
+    return Options(
+        upstream=args.upstream,
+        api_key=args.api_key or os.environ.get("ELASTICSEARCH_API_KEY"),
+        model=args.model,
+        size=args.size,
+        keep=args.keep,
+    )
 
 
 def _quiet() -> None:

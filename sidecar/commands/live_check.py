@@ -105,9 +105,12 @@ def flatten(mappings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 def _get(url: str, target: str, api_key: str | None, tls: Tls) -> dict[str, Any] | None:
     base, headers = _credentials(url, api_key)
-    request = urllib.request.Request(base + target, headers={"Accept": "application/json", **headers})  # noqa: S310 - http(s) only, checked
+    request = urllib.request.Request(base + target, headers={"Accept": "application/json", **headers})  # noqa: S310
+    # No HTTP proxy of the environment: the sidecar itself goes to Elasticsearch directly.
+    direct = urllib.request.ProxyHandler({})
+    opener = urllib.request.build_opener(direct, urllib.request.HTTPSHandler(context=_tls(tls)))
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=_tls(tls)) as answer:  # noqa: S310
+        with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
             return dict(json.load(answer))
     except urllib.error.HTTPError as error:
         if error.code == 404:
