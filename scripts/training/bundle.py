@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import BertForSequenceClassification
 
 LIMIT = 32 << 20
@@ -21,7 +22,7 @@ def write(model: BertForSequenceClassification, target: Path, record: dict[str, 
     Raises:
         SystemExit: the weights exceed what the package may carry.
     """
-    model.half().save_pretrained(target)
+    model.to(torch.float16).save_pretrained(target)
     weights = target / "model.safetensors"
     if weights.stat().st_size > LIMIT:
         raise SystemExit(f"the weights are {weights.stat().st_size} bytes, more than {LIMIT}: trim the vocabulary")
