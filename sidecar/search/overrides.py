@@ -6,15 +6,20 @@ the client's mistake and is said as such, in Elasticsearch's words.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
+import msgspec
 from pydantic import ValidationError
 
 from sidecar.config.model import Fusion, IndexMapping
 from sidecar.search.types import BadRequest, Settings
+
+_SHOWN: Final = 100
+_LARGEST: Final = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +32,7 @@ class Overrides:
     settings: Settings
 
 
-class _Wrong(ValueError):
+class _WrongError(ValueError):
     """An override that the client must correct."""
 
 
@@ -43,53 +48,61 @@ def overrides(
         models: names of `engine.models` that may be chosen; None leaves that to the engine.
     """
     try:
-        given = _given(ext, headers, mapping)
-        return _apply(given, mapping, models)
-    except _Wrong as problem:
+        return _apply(_from_headers(headers, mapping) | _from_body(ext, mapping), mapping, models)
+    except _WrongError as problem:
         return BadRequest(str(problem))
 
 
-def _given(ext: Any, headers: Mapping[str, str], mapping: IndexMapping) -> dict[str, Any]:
-    if ext is not None and not isinstance(ext, dict):
-        raise _Wrong(f"[ext.rescore] must be an object, found [{ext!r}]")
-    given = {name: _from_header(name, headers[header]) for name, header in _HEADERS.items() if header in headers}
-    given |= ext or {}
-    for name in given:
+def _from_body(ext: Any, mapping: IndexMapping) -> dict[str, Any]:
+    if ext is None:
+        return {}
+    if not isinstance(ext, dict):
+        raise _wrong("ext.rescore", "must be an object", ext)
+    for name in ext:
         if name not in _CHECKS:
-            raise _Wrong(f"[ext.rescore] unknown field [{name}], expected one of [{', '.join(_CHECKS)}]")
-        if name not in mapping.overrides.allow:
-            raise _Wrong(f"[ext.rescore.{name}] may not be overridden on this index")
-    return {name: _CHECKS[name](f"ext.rescore.{name}", value) for name, value in given.items()}
+            raise _WrongError(f"[ext.rescore] unknown field [{name}], expected one of [{', '.join(_CHECKS)}]")
+    return {name: _checked(name, f"ext.rescore.{name}", value, mapping) for name, value in ext.items()}
 
 
-def _from_header(name: str, text: str) -> Any:
-    """Give a header's text as the JSON value it stands for; the query may be percent-encoded UTF-8."""
-    if name in ("enabled", "explain"):
-        return {"true": True, "false": False}.get(text.strip().lower(), text)
-    if name in ("window_size", "timeout_ms"):
-        return int(text) if text.strip().isdecimal() else text
-    if name == "min_score":
-        try:
-            return float(text)
-        except ValueError:
-            return text
-    return unquote(text)
+def _from_headers(headers: Mapping[str, str], mapping: IndexMapping) -> dict[str, Any]:
+    given = ((name, header, headers.get(header.lower())) for name, header in HEADERS.items())
+    return {
+        name: _checked(name, header, _value(name, text), mapping) for name, header, text in given if text is not None
+    }
+
+
+def _checked(name: str, place: str, value: Any, mapping: IndexMapping) -> Any:
+    if name not in mapping.overrides.allow:
+        raise _WrongError(f"[{place}] may not be overridden on this index")
+    return _CHECKS[name](place, value)
+
+
+def _value(name: str, text: str) -> Any:
+    """Give a header's text as the JSON value it stands for; strings may be percent-encoded UTF-8."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if name in ("query", "model"):
+        return unquote(text)
+    try:
+        return msgspec.json.decode(text.strip().lower())
+    except (ValueError, RecursionError):
+        return text
 
 
 def _apply(given: Mapping[str, Any], mapping: IndexMapping, models: frozenset[str] | None) -> Overrides:
     limits = mapping.overrides
-    timeout = given["timeout_ms"] / 1000 if "timeout_ms" in given else mapping.timeout
     model = given.get("model", mapping.model)
     if "model" in given and models is not None and model not in models:
-        raise _Wrong(f"[ext.rescore.model] unknown model [{model}], expected one of [{', '.join(sorted(models))}]")
-    window = given.get("window_size", mapping.window_size)
+        raise _WrongError(f"[ext.rescore.model] unknown model [{model}], expected one of [{', '.join(sorted(models))}]")
+    most = max(limits.max_timeout, mapping.timeout)
     return Overrides(
         enabled=given.get("enabled", True),
         query=given.get("query"),
-        window_size=min(window, max(limits.max_window_size, mapping.window_size)),
+        window_size=min(
+            given.get("window_size", mapping.window_size), max(limits.max_window_size, mapping.window_size)
+        ),
         settings=Settings(
             model=model,
-            timeout=min(timeout, max(limits.max_timeout, mapping.timeout)),
+            timeout=min(given["timeout_ms"], most * 1000) / 1000 if "timeout_ms" in given else mapping.timeout,
             fusion=given.get("fusion", mapping.fusion),
             explain=given.get("explain", False),
             min_score=given.get("min_score"),
@@ -97,40 +110,48 @@ def _apply(given: Mapping[str, Any], mapping: IndexMapping, models: frozenset[st
     )
 
 
-def _boolean(name: str, value: Any) -> bool:
+def _wrong(place: str, rule: str, value: Any) -> _WrongError:
+    found = msgspec.json.encode(value).decode("utf-8", "replace")
+    shown = found if len(found) <= _SHOWN else found[:_SHOWN] + "..."
+    return _WrongError(f"[{place}] {rule}, found [{shown}]")
+
+
+def _boolean(place: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _Wrong(f"[{name}] must be a boolean, found [{value!r}]")
+        raise _wrong(place, "must be a boolean", value)
     return value
 
 
-def _positive(name: str, value: Any) -> int:
+def _positive(place: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _Wrong(f"[{name}] must be a positive integer, found [{value!r}]")
+        raise _wrong(place, "must be a positive integer", value)
     return value
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Wrong(f"[{name}] must be a number, found [{value!r}]")
+def _number(place: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST <= value <= _LARGEST:
+        raise _wrong(place, "must be a number", value)
     return float(value)
 
 
-def _text(name: str, value: Any) -> str:
+def _text(place: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise _Wrong(f"[{name}] must be a non-empty string, found [{value!r}]")
+        raise _wrong(place, "must be a non-empty string", value)
     return value
 
 
-def _fusion(name: str, value: Any) -> Fusion:
+def _fusion(place: str, value: Any) -> Fusion:
+    if not isinstance(value, str | dict):
+        raise _wrong(place, "must be a method's name or an object", value)
     try:
         return Fusion.model_validate(value)
     except ValidationError as problem:
         first = problem.errors()[0]
-        where = ".".join([name, *map(str, first["loc"])])
-        raise _Wrong(f"[{where}] {first['msg']}, found [{first['input']!r}]") from problem
+        where = ".".join([place, *map(str, first["loc"])])
+        raise _wrong(where, first["msg"], first["input"]) from problem
 
 
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+_CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "enabled": _boolean,
     "query": _text,
     "window_size": _positive,
@@ -140,4 +161,5 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "explain": _boolean,
     "min_score": _number,
 }
-_HEADERS = {name: "x-rescore-" + name.replace("_", "-") for name in _CHECKS}
+HEADERS: Final = {name: "X-Rescore-" + name.replace("_", "-").title() for name in _CHECKS}
+"""The header of each override."""
