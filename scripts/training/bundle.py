@@ -22,7 +22,8 @@ def write(model: BertForSequenceClassification, target: Path, record: dict[str, 
     Raises:
         SystemExit: the weights exceed what the package may carry.
     """
-    model.to(torch.float16).save_pretrained(target)
+    torch.nn.Module.half(model)
+    model.save_pretrained(target)
     weights = target / "model.safetensors"
     if weights.stat().st_size > LIMIT:
         raise SystemExit(f"the weights are {weights.stat().st_size} bytes, more than {LIMIT}: trim the vocabulary")
