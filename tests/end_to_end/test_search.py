@@ -109,7 +109,7 @@ def test_a_wrong_override_names_the_field(sidecar_url: str) -> None:
     status, headers, answer = raw(sidecar_url, "/articles/_search", body)
     error = json.loads(answer)["error"]
     assert (status, error["type"]) == (400, "illegal_argument_exception")
-    assert error["reason"] == "[ext.rescore.window_size] must be a positive integer, found [\"ten\"]"
+    assert error["reason"] == '[ext.rescore.window_size] must be a positive integer, found ["ten"]'
     assert headers["X-Elastic-Product"] == "Elasticsearch"
 
 
