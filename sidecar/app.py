@@ -19,8 +19,8 @@ from sidecar.observability import logs
 from sidecar.observability.fan_out import FanOut
 from sidecar.observability.health import make_admin_app
 from sidecar.observability.metrics import Metrics
-from sidecar.proxy.handlers import make_proxy_app
-from sidecar.proxy.server import start_listener
+from sidecar.proxy.handlers import Handler
+from sidecar.proxy.server import RunningServer, listen_for_admin, listen_for_clients
 from sidecar.proxy.upstream import Upstream
 from sidecar.rescorer import Rescorer
 from sidecar.scoring.engine import Engine
@@ -50,14 +50,13 @@ class Sidecar:
         """
         await self.upstream.start()
         self._stack.push_async_callback(self.upstream.close)
-        proxy = make_proxy_app(self.upstream, self.rescorer, self.config)
-        self.port = await self._listen(proxy, self.config.listen)
+        clients = await listen_for_clients(Handler(self.upstream, self.rescorer), self.config.listen)
+        self.port = self._closing(clients)
         admin = make_admin_app(self.metrics, lambda: self.engine.ready, self.describe)
-        self.admin_port = await self._listen(admin, self.config.admin)
+        self.admin_port = self._closing(await listen_for_admin(admin, self.config.admin))
         _log.info("listening on %s:%d", self.config.listen.host, self.port)
 
-    async def _listen(self, app: Any, listener: Any) -> int:
-        server = await start_listener(app, listener)
+    def _closing(self, server: RunningServer) -> int:
         self._stack.push_async_callback(server.close)
         return server.port
 

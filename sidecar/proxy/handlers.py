@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
@@ -13,9 +12,10 @@ from aiohttp import web
 from sidecar.config.model import Config
 from sidecar.errors import UpstreamError
 from sidecar.events import RescoreRecord
-from sidecar.proxy import content_coding
+from sidecar.proxy import bodies, content_coding, wire
 from sidecar.proxy.headers import Headers, end_to_end, lowered, value_of, without
-from sidecar.proxy.raw_response import RawResponse
+from sidecar.proxy.raw_response import RawResponse, error_response
+from sidecar.proxy.refusals import origin_form, refusal
 from sidecar.proxy.upstream import Upstream
 from sidecar.rescorer import Target
 from sidecar.rescoring.answer import Answer
@@ -24,211 +24,148 @@ from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch, UpstreamAnswer
 
 _log = logging.getLogger("sidecar.proxy")
-_CHUNK = 1 << 18
 _STATUS = {"upstream_timeout": 504}
 
 
-class _Rescorer(Protocol):
+class Rescorer(Protocol):
+    """What the proxy asks about searches."""
+
     @property
-    def config(self) -> Config: ...
+    def config(self) -> Config:
+        """The configuration in force."""
+        ...
 
-    async def match(self, route: Route, headers: Mapping[str, str], fetch: Fetch) -> Target | PassThrough: ...
+    async def match(self, route: Route, headers: Mapping[str, str], fetch: Fetch) -> Target | PassThrough:
+        """Find the mapping of a search, before its body is read."""
+        ...
 
-    async def answer(
-        self, route: Route, target: Target, request: SearchRequest, fetch: Fetch
-    ) -> Answer | PassThrough: ...
-
-
-def make_proxy_app(upstream: Upstream, rescorer: _Rescorer, config: Config) -> web.Application:
-    """Build the application that clients talk to."""
-    del config  # the rescorer's is the current one
-    app = web.Application(client_max_size=0)
-    app.router.add_route("*", "/{target:.*}", Handler(upstream, rescorer).handle)
-    return app
+    async def answer(self, route: Route, target: Target, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
+        """Answer one search, or say why it goes on as it came."""
+        ...
 
 
 class Handler:
     """Handles requests."""
 
-    def __init__(self, upstream: Upstream, rescorer: _Rescorer) -> None:
+    def __init__(self, upstream: Upstream, rescorer: Rescorer) -> None:
         self._upstream = upstream
         self._rescorer = rescorer
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; failures to reach Elasticsearch become errors in its own shape."""
-        refused = _refused(request)
+        headers = wire.text(request.raw_headers)
+        target = origin_form(request.raw_path, value_of(headers, "host"))
+        refused = refusal(request.method, target, request.version, headers)
         if refused is not None:
-            return refused
+            return error_response(refused.status, refused.kind, refused.reason)
+        exchange = _Exchange(self._upstream, self._rescorer.config, request, target, headers)
         try:
-            return await self._handle(request)
+            return await self._handle(exchange)
         except UpstreamError as problem:
             _log.warning("%s", problem, extra={"fields": {"reason": problem.reason}})
             return error_response(_STATUS.get(problem.reason, 502), problem.reason, str(problem))
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        headers = _request_headers(request)
-        target = request.raw_path
-        found = route(request.method, target)
+    async def _handle(self, exchange: _Exchange) -> web.StreamResponse:
+        found = route(exchange.method, exchange.target)
         if isinstance(found, NotSearch):
-            return await self._forward(request, headers, _body(request), [])
-        search = _Exchange(self._upstream, self._rescorer.config, headers)
-        matched = await self._rescorer.match(found, search.lowered, search.fetch)
+            return await exchange.forward(bodies.pieces(exchange.request))
+        matched = await self._rescorer.match(found, exchange.lowered, exchange.fetch)
         if isinstance(matched, PassThrough):
-            return await self._forward(request, headers, _body(request), _passed(matched.reason))
-        return await self._search(request, search, found, matched)
+            return await exchange.forward(bodies.pieces(exchange.request), matched.reason)
+        return await self._search(exchange, found, matched)
 
-    async def _search(
-        self, request: web.Request, search: _Exchange, found: Route, matched: Target
-    ) -> web.StreamResponse:
-        raw, rest = await _read_up_to(request, search.config.max_search_body)
+    async def _search(self, exchange: _Exchange, found: Route, matched: Target) -> web.StreamResponse:
+        limit = exchange.config.max_search_body
+        raw, rest = await bodies.read_up_to(exchange.request, limit)
         if rest is not None:
-            return await self._forward(request, search.headers, rest, _passed("body_too_large"))
+            return await exchange.forward(rest, "body_too_large")
         try:
-            body = content_coding.decode(raw, search.lowered.get("content-encoding"), search.config.max_search_body)
-        except ValueError as problem:
-            too_large = isinstance(problem, content_coding.TooLargeError)
-            reason = "body_too_large" if too_large else "body_encoding"
-            return await self._forward(request, search.headers, raw, _passed(reason))
-        asked = SearchRequest(method=request.method, target=request.raw_path, body=body, headers=search.lowered)
-        outcome = await self._answer(found, matched, asked, search)
+            body = content_coding.decode(raw, exchange.lowered.get("content-encoding"), limit)
+        except content_coding.TooLargeError:
+            return await exchange.forward(raw, "body_too_large")
+        except ValueError:
+            return await exchange.forward(raw, "body_encoding")
+        asked = SearchRequest(method=exchange.method, target=exchange.target, body=body, headers=exchange.lowered)
+        outcome = await self._answer(found, matched, asked, exchange)
         if isinstance(outcome, Answer):
-            return await _whole(request, outcome)
-        headers, sent = search.headers, raw
-        if outcome.body is not None:
-            headers, sent = without(headers, ("content-encoding", "content-length")), outcome.body
-        return await self._forward(request, headers, sent or None, _passed(outcome.reason))
+            return _whole(outcome)
+        if outcome.body is None:
+            return await exchange.forward(raw, outcome.reason)
+        return await exchange.forward_edited(outcome.body, outcome.reason)
 
     async def _answer(
-        self, found: Route, matched: Target, asked: SearchRequest, search: _Exchange
+        self, found: Route, matched: Target, asked: SearchRequest, exchange: _Exchange
     ) -> Answer | PassThrough:
         try:
-            return await self._rescorer.answer(found, matched, asked, search.fetch)
+            return await self._rescorer.answer(found, matched, asked, exchange.fetch)
         except UpstreamError as problem:
             if problem.reason == "answer_too_large":
                 return PassThrough(problem.reason)
             raise
 
-    async def _forward(
-        self, request: web.Request, headers: Headers, body: bytes | AsyncIterator[bytes] | None, added: Headers
-    ) -> web.StreamResponse:
-        """Stream a request to Elasticsearch and its answer back."""
-        async with self._upstream.open(request.method, request.raw_path, headers, body) as response:
-            kept = end_to_end(_response_headers(response))
-            answer = RawResponse(response.status, response.reason, [*kept, *added])
-            await answer.prepare(request)
-            try:
-                async for piece in response.content.iter_any():
-                    await answer.write(piece)
-            except (aiohttp.ClientError, TimeoutError) as problem:
-                return _broken(request, answer, problem)
-            await answer.write_eof()
-            return answer
-
 
 class _Exchange:
-    """One search's headers, and the function that asks Elasticsearch with them."""
+    """One request, and what is asked of Elasticsearch for it: always with the client's own headers."""
 
-    def __init__(self, upstream: Upstream, config: Config, headers: Headers) -> None:
+    def __init__(
+        self, upstream: Upstream, config: Config, request: web.BaseRequest, target: str, headers: Headers
+    ) -> None:
         self.config = config
-        self.headers = headers
-        self.lowered = lowered(headers)
+        self.request = request
+        self.method = request.method
+        self.target = target
         self._upstream = upstream
-        self._sent = without(headers, [name for name in self.lowered if name.startswith("x-rescore-")])
+        self._headers = without(end_to_end(headers), ("expect",))  # 100-continue is answered here
+
+    @property
+    def lowered(self) -> Mapping[str, str]:
+        """The first value of each header by lower-case name."""
+        return lowered(self._headers)
 
     async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
         """Ask Elasticsearch with the client's own headers and credentials."""
-        return await self._upstream.fetch(method, target, self._sent, body, timeout, self.config.max_search_answer)
+        sent = [(name, value) for name, value in self._headers if not name.lower().startswith("x-rescore-")]
+        return await self._upstream.fetch(method, target, sent, body, timeout, self.config.max_search_answer)
+
+    async def forward_edited(self, body: bytes, reason: str) -> web.StreamResponse:
+        """Forward a body that differs from the client's: its length and coding are new."""
+        self._headers = without(self._headers, ("content-encoding", "content-length"))
+        return await self.forward(body, reason)
+
+    async def forward(self, body: bytes | AsyncIterator[bytes] | None, reason: str | None = None) -> RawResponse:
+        """Stream the request to Elasticsearch and its answer back.
+
+        Raises:
+            UpstreamError: nothing has been answered yet, and nothing will be.
+        """
+        added = [] if reason is None else [("X-Rescore", RescoreRecord(outcome="passed", reason=reason).header())]
+        async with self._upstream.open(self.method, self.target, self._headers, body or None) as response:
+            kept = end_to_end(wire.text(response.raw_headers))
+            answer = RawResponse(response.status, response.reason, [*kept, *added])
+            await answer.prepare(self.request)
+            async for piece in self._pieces(response):
+                await answer.write(piece)
+            await answer.write_eof()
+            return answer
+
+    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        try:
+            async for piece in response.content.iter_any():
+                yield piece
+        except (aiohttp.ClientError, TimeoutError) as problem:
+            self._break_off(problem)
+
+    def _break_off(self, problem: Exception) -> None:
+        """Break the client's connection: an answer that was cut short must not look complete."""
+        _log.warning("Elasticsearch's answer was cut short: %r", problem)
+        if self.request.transport is not None:
+            self.request.transport.abort()
+        raise ConnectionError("the client's connection was broken off") from problem
 
 
-def _request_headers(request: web.Request) -> list[tuple[str, str]]:
-    raw = [
-        (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
-        for name, value in request.raw_headers
-    ]
-    return without(end_to_end(raw), ("expect",))  # 100-continue was answered here
-
-
-def _response_headers(response: aiohttp.ClientResponse) -> list[tuple[str, str]]:
-    return [
-        (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
-        for name, value in response.raw_headers
-    ]
-
-
-def _body(request: web.Request) -> AsyncIterator[bytes] | None:
-    return request.content.iter_any() if request.body_exists else None
-
-
-async def _read_up_to(request: web.Request, limit: int) -> tuple[bytes, AsyncIterator[bytes] | None]:
-    """Read a body; one above ``limit`` is given back as a stream that starts with what was read."""
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in request.content.iter_any():
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            return b"", _continued(pieces, request)
-    return b"".join(pieces), None
-
-
-async def _continued(pieces: list[bytes], request: web.Request) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-    async for piece in request.content.iter_any():
-        yield piece
-
-
-def _passed(reason: str) -> list[tuple[str, str]]:
-    return [("X-Rescore", RescoreRecord(outcome="passed", reason=reason).header())]
-
-
-async def _whole(request: web.Request, answer: Answer) -> web.StreamResponse:
-    """Send a whole answer, uncompressed: the sidecar sits next to its clients."""
-    headers = [(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in answer.headers]
+def _whole(answer: Answer) -> RawResponse:
+    """Give a whole answer, uncompressed: the sidecar sits next to its clients."""
+    headers = end_to_end(wire.text(answer.headers))
     added = [("X-Rescore", answer.record.header()), ("Server-Timing", answer.record.server_timing())]
     length = [("Content-Length", str(len(answer.body)))]
-    response = RawResponse(answer.status, None, [*end_to_end(headers), *added, *length])
-    await response.prepare(request)
-    if request.method != "HEAD":
-        await response.write(answer.body)
-    await response.write_eof()
-    return response
-
-
-def _broken(request: web.Request, answer: RawResponse, problem: Exception) -> web.StreamResponse:
-    """Break the client's connection: an answer that was cut short must not look complete."""
-    _log.warning("Elasticsearch's answer was cut short: %r", problem)
-    if request.transport is not None:
-        request.transport.abort()
-    return answer
-
-
-def _refused(request: web.Request) -> web.Response | None:
-    """Refuse what a proxy must not forward (RFC 9110 sections 9.3.6 and 9.3.8, RFC 9112 section 6)."""
-    target = request.raw_path
-    coding = value_of(_request_headers_raw(request), "transfer-encoding")
-    if request.method in ("TRACE", "CONNECT"):
-        return error_response(405, "method_not_allowed", f"{request.method} is not forwarded")
-    if not target.startswith("/") and not (request.method == "OPTIONS" and target == "*"):
-        return error_response(400, "bad_request_target", "the request target must be a path on this server")
-    if coding is not None and coding.strip().lower() != "chunked":
-        return error_response(501, "transfer_coding", f"the transfer coding [{coding}] is not supported")
-    if coding is not None and request.version < aiohttp.HttpVersion11:
-        return error_response(400, "transfer_coding", "Transfer-Encoding needs HTTP/1.1")
-    return None
-
-
-def _request_headers_raw(request: web.Request) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
-
-
-def error_response(status: int, kind: str, reason: str) -> web.Response:
-    """Give an error in Elasticsearch's shape; official clients insist on `X-Elastic-Product`."""
-    cause = {"type": kind, "reason": reason}
-    body = json.dumps({"error": {"root_cause": [cause], **cause}, "status": status})
-    return web.Response(
-        status=status,
-        text=body,
-        content_type="application/json",
-        headers={"X-Elastic-Product": "Elasticsearch", "X-Rescore": f"failed; reason={kind}"},
-    )
+    return RawResponse(answer.status, None, [*headers, *added, *length], answer.body)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
+from sidecar.proxy import wire
 from sidecar.proxy.headers import Headers, one_spelling
+from sidecar.rescoring.answer import elasticsearch_error
 
 
 class RawResponse(web.StreamResponse):
-    """A streamed answer with exactly the headers given, and the framing that the client's HTTP version needs."""
+    """An answer with exactly the headers given, and the framing that the client's HTTP version needs.
 
-    def __init__(self, status: int, reason: str | None, headers: Headers) -> None:
+    With ``body`` it sends itself; without, pieces are written to it.
+    """
+
+    def __init__(self, status: int, reason: str | None, headers: Headers, body: bytes = b"") -> None:
         super().__init__(status=status, reason=reason, headers=CIMultiDict(one_spelling(headers)))
+        self._send_headers_immediately = False  # the head leaves together with the first piece
+        self._whole = body
 
     async def _prepare_headers(self) -> None:
         """Frame the body by its length, by chunks, or (HTTP/1.0) by the connection's end."""
@@ -32,3 +40,29 @@ class RawResponse(web.StreamResponse):
             self._headers[hdrs.CONNECTION] = "close"
         elif request.version < HttpVersion11:
             self._headers[hdrs.CONNECTION] = "keep-alive"
+
+    async def _write_headers(self) -> None:
+        """Hand the head to the writer as bytes: its own serializer loses those that are not UTF-8."""
+        request, writer = self._req, self._payload_writer
+        if request is None or not isinstance(writer, StreamWriter):
+            raise RuntimeError("not prepared by a request")
+        version = request.version
+        start = f"HTTP/{version.major}.{version.minor} {self._status} {self._reason}"
+        writer._headers_buf = wire.head(start, self._headers.items())
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """End the answer, sending the whole body first where one was given."""
+        if not self._eof_sent:
+            await super().write_eof(data or (b"" if self._must_be_empty_body else self._whole))
+
+
+def error_response(status: int, kind: str, reason: str) -> RawResponse:
+    """Give an error of the sidecar's own in Elasticsearch's shape."""
+    body = elasticsearch_error(status, kind, reason)
+    headers = [
+        ("Content-Type", "application/json"),
+        ("X-Elastic-Product", "Elasticsearch"),  # official clients refuse answers without it
+        ("X-Rescore", f"failed; reason={kind}"),
+        ("Content-Length", str(len(body))),
+    ]
+    return RawResponse(status, None, headers, body)

@@ -7,6 +7,7 @@ what Elasticsearch accepts. Source: Elasticsearch reference, "HTTP settings"; RF
 from __future__ import annotations
 
 import errno
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,9 @@ from aiohttp import web
 
 from sidecar.config.model import Listener
 from sidecar.errors import StartupError
+from sidecar.proxy.connections import Connections
 
-_LIMITS = {"max_line_size": 64 << 10, "max_field_size": 64 << 10, "max_headers": 1000}
+_LIMITS: dict[str, Any] = {"max_line_size": 64 << 10, "max_field_size": 64 << 10, "max_headers": 1000}
 _GRACE = 10.0
 
 
@@ -31,24 +33,35 @@ class RunningServer:
         await self.runner.cleanup()
 
 
-async def start_listener(app: web.Application | web.Server, listener: Listener) -> RunningServer:
-    """Bind and serve.
+async def listen_for_clients(
+    handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], listener: Listener
+) -> RunningServer:
+    """Bind the proxy's listener.
 
     Raises:
         StartupError: the address is taken or not ours.
     """
-    options: dict[str, Any] = {
-        "handler_cancellation": True,  # a client that goes away must cancel its search in Elasticsearch
-        "auto_decompress": False,
-        "access_log": None,
-        "keepalive_timeout": 75.0,
-        "tcp_keepalive": True,
+    server = Connections(
+        handle,
+        handler_cancellation=True,  # a client that goes away must cancel its search in Elasticsearch
+        auto_decompress=False,
+        access_log=None,
+        keepalive_timeout=75.0,
         **_LIMITS,
-    }
-    if isinstance(app, web.Application):
-        runner: web.BaseRunner = web.AppRunner(app, shutdown_timeout=_GRACE, **options)
-    else:
-        runner = web.ServerRunner(app, shutdown_timeout=_GRACE)
+    )
+    return await _bind(web.ServerRunner(server, shutdown_timeout=_GRACE), listener)
+
+
+async def listen_for_admin(app: web.Application, listener: Listener) -> RunningServer:
+    """Bind the admin listener.
+
+    Raises:
+        StartupError: the address is taken or not ours.
+    """
+    return await _bind(web.AppRunner(app, shutdown_timeout=_GRACE, access_log=None), listener)
+
+
+async def _bind(runner: web.BaseRunner, listener: Listener) -> RunningServer:
     await runner.setup()
     site = web.TCPSite(runner, listener.host, listener.port, reuse_address=True, backlog=1024)
     try:

@@ -1,7 +1,8 @@
 """Elasticsearch as the proxy sees it: pooled connections to one or several URLs.
 
-A request moves on to the next URL only while no connection could be opened, so nothing is ever sent twice;
-clients retry 429, 502, 503 and 504 themselves, and multiplying that would hurt an overloaded cluster.
+A request moves on to the next URL only while no connection could be opened, and only reads are sent again, once,
+when a pooled connection turns out closed. Clients retry 429, 502, 503 and 504 themselves, and multiplying that
+would hurt an overloaded cluster.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -18,14 +20,28 @@ from yarl import URL
 
 from sidecar.config import model as config
 from sidecar.errors import StartupError, UpstreamError
-from sidecar.proxy import content_coding
+from sidecar.proxy import content_coding, wire
 from sidecar.proxy.balancing import Balancer
 from sidecar.proxy.headers import Headers, one_spelling, value_of, without
+from sidecar.proxy.upstream_request import PATH, RawRequest
 from sidecar.upstream_types import UpstreamAnswer
 
 _SKIPPED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _LINE = 64 << 10
 _JSON = ("Content-Type", "application/json")
+
+
+_STALE = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    target: str
+    headers: CIMultiDict[str]
+    body: Any
+    timeout: float | None
+    repeatable: bool
 
 
 class Upstream:
@@ -35,6 +51,7 @@ class Upstream:
         self._settings = settings
         self._balancer = Balancer(settings.urls, settings.dead_timeout)
         self._session: aiohttp.ClientSession | None = None
+        self._bases = {url.rstrip("/"): _base(url) for url in settings.urls}
 
     async def start(self) -> None:
         """Build the connection pool.
@@ -47,18 +64,23 @@ class Upstream:
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
+            request_class=RawRequest,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_SKIPPED,
             max_line_size=_LINE,
             max_field_size=_LINE,
             read_bufsize=1 << 18,
-            timeout=aiohttp.ClientTimeout(
-                total=self._settings.total_timeout, sock_connect=self._settings.connect_timeout
-            ),
+            timeout=self._timeout(self._settings.total_timeout),
         )
         # aiohttp would replay PUT and DELETE on a stale connection by itself; that is decided here.
         self._session._retry_connection = False
+
+    def _timeout(self, total: float) -> aiohttp.ClientTimeout:
+        settings = self._settings
+        return aiohttp.ClientTimeout(
+            total=total, sock_connect=settings.connect_timeout, sock_read=settings.read_timeout
+        )
 
     async def close(self) -> None:
         """Close the pool."""
@@ -67,7 +89,14 @@ class Upstream:
 
     @asynccontextmanager
     async def open(
-        self, method: str, target: str, headers: Headers, body: Any, timeout: float | None = None
+        self,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: Any,
+        *,
+        timeout: float | None = None,
+        read: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and give the answer with its body still to be read.
 
@@ -77,23 +106,24 @@ class Upstream:
             headers: end-to-end headers.
             body: None, bytes, or an async iterable of bytes.
             timeout: seconds for the whole request; None for the configured one.
+            read: whether the request changes nothing, and may be sent again.
 
         Raises:
             UpstreamError: no URL could be connected to, or the answer did not come.
         """
-        response = await self._send(method, target, headers, body, timeout)
+        repeatable = (read or method in ("GET", "HEAD")) and (body is None or isinstance(body, bytes))
+        sent = CIMultiDict(one_spelling(headers))
+        response = await self._send(_Request(method, target, sent, body, timeout, repeatable))
         try:
             yield response
         finally:
             response.release() if response.content.at_eof() else response.close()
 
-    async def _send(
-        self, method: str, target: str, headers: Headers, body: Any, timeout: float | None
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, request: _Request) -> aiohttp.ClientResponse:
         problem: Exception | None = None
         for url in self._balancer.order(time.monotonic()):
             try:
-                response = await self._once(url, method, target, headers, body, timeout)
+                response = await self._once(url, request)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as refused:
                 self._balancer.failed(url, time.monotonic())
                 problem = refused
@@ -102,37 +132,38 @@ class Upstream:
             return response
         raise UpstreamError(f"Elasticsearch cannot be reached at {', '.join(self._settings.urls)}: {problem}")
 
-    async def _once(
-        self, url: str, method: str, target: str, headers: Headers, body: Any, timeout: float | None
-    ) -> aiohttp.ClientResponse:
+    async def _once(self, url: str, request: _Request) -> aiohttp.ClientResponse:
+        try:
+            try:
+                return await self._attempt(url, request)
+            except _STALE:  # a pooled connection may have been closed under us
+                if not request.repeatable:
+                    raise
+                return await self._attempt(url, request)
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
+            raise
+        except _STALE as problem:
+            message = f"Elasticsearch closed the connection before it answered: {problem!r}"
+            raise UpstreamError(message, reason="upstream_reset") from problem
+        except TimeoutError as late:
+            raise UpstreamError("Elasticsearch did not answer in time", reason="upstream_timeout") from late
+        except aiohttp.ClientError as problem:
+            message = f"Elasticsearch's answer could not be read: {problem}"
+            raise UpstreamError(message, reason="upstream_protocol") from problem
+
+    async def _attempt(self, url: str, request: _Request) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("the upstream is not started")
-        options: dict[str, Any] = {} if timeout is None else {"timeout": aiohttp.ClientTimeout(total=timeout)}
-        repeatable = method in ("GET", "HEAD") and (body is None or isinstance(body, bytes))
-        for again in (repeatable, False):
-            try:
-                return await self._session.request(
-                    method,
-                    URL(url + target, encoded=True),
-                    headers=CIMultiDict(one_spelling(headers)),
-                    data=body,
-                    allow_redirects=False,
-                    **options,
-                )
-            except (aiohttp.ServerDisconnectedError, ConnectionResetError) as stale:
-                if not again:  # a pooled connection may have been closed under us: safe reads go once more
-                    raise UpstreamError(
-                        f"Elasticsearch closed the connection before it answered: {stale!r}", reason="upstream_reset"
-                    ) from stale
-            except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
-                raise
-            except TimeoutError as late:
-                raise UpstreamError("Elasticsearch did not answer in time", reason="upstream_timeout") from late
-            except aiohttp.ClientError as problem:
-                raise UpstreamError(
-                    f"Elasticsearch's answer could not be read: {problem}", reason="upstream_protocol"
-                ) from problem
-        raise AssertionError("unreachable")
+        options: dict[str, Any] = {} if request.timeout is None else {"timeout": self._timeout(request.timeout)}
+        base, prefix = self._bases[url]
+        return await self._session.request(
+            request.method,
+            base,
+            headers=_with_path(request.headers, prefix + request.target),
+            data=request.body,
+            allow_redirects=False,
+            **options,
+        )
 
     async def fetch(
         self, method: str, target: str, headers: Headers, body: bytes | None, timeout: float | None, limit: int
@@ -146,9 +177,9 @@ class Upstream:
         sent = [*without(headers, ("accept-encoding", "content-length", "content-encoding", "expect"))]
         if body and value_of(sent, "content-type") is None:
             sent.append(_JSON)
-        async with self.open(method, target, sent, body or None, timeout) as response:
+        async with self.open(method, target, sent, body or None, timeout=timeout, read=True) as response:
             raw = await _read(response, limit)
-        answered = [(name.decode("utf-8", "surrogateescape"), value) for name, value in _decoded(response)]
+        answered = wire.text(response.raw_headers)
         try:
             decoded = content_coding.decode(raw, value_of(answered, "content-encoding"), limit)
         except content_coding.TooLargeError as problem:
@@ -156,14 +187,22 @@ class Upstream:
         kept = without(answered, ("content-encoding", "content-length", "transfer-encoding", "connection"))
         return UpstreamAnswer(
             status=response.status,
-            headers=[(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in kept],
+            headers=wire.octets(kept),
             body=decoded,
             seconds=time.monotonic() - started,
         )
 
 
-def _decoded(response: aiohttp.ClientResponse) -> list[tuple[bytes, str]]:
-    return [(name, value.decode("utf-8", "surrogateescape")) for name, value in response.raw_headers]
+def _base(url: str) -> tuple[URL, str]:
+    """Give where to connect, and the path that every target is put behind."""
+    parsed = URL(url)
+    return parsed.origin(), parsed.raw_path.rstrip("/")
+
+
+def _with_path(headers: CIMultiDict[str], target: str) -> CIMultiDict[str]:
+    sent = headers.copy()
+    sent[PATH] = target
+    return sent
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:

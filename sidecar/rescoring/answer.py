@@ -30,12 +30,16 @@ def from_upstream(upstream: UpstreamAnswer, record: RescoreRecord, body: bytes |
     )
 
 
+def elasticsearch_error(status: int, kind: str, reason: str) -> bytes:
+    """Give an error body in Elasticsearch's shape."""
+    cause = {"type": kind, "reason": reason}
+    return json.dumps({"error": {"root_cause": [cause], **cause}, "status": status}).encode()
+
+
 def error(status: int, kind: str, reason: str, record: RescoreRecord) -> Answer:
     """Give an error in Elasticsearch's shape.
 
     The official clients refuse answers without ``X-Elastic-Product`` (elasticsearch#79684).
     """
-    cause = {"type": kind, "reason": reason}
-    body = {"error": {"root_cause": [cause], **cause}, "status": status}
     headers = [(b"Content-Type", b"application/json"), (b"X-Elastic-Product", b"Elasticsearch")]
-    return Answer(status=status, headers=headers, body=json.dumps(body).encode(), record=record)
+    return Answer(status=status, headers=headers, body=elasticsearch_error(status, kind, reason), record=record)

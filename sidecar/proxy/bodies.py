@@ -1,0 +1,48 @@
+"""Request bodies: read as they stream, never further than a limit, `100 Continue` said when they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import HttpVersion11, web
+
+
+def pieces(request: web.BaseRequest) -> AsyncIterator[bytes] | None:
+    """Give the body as it arrives, or None where the request has none."""
+    return _pieces(request) if request.body_exists else None
+
+
+async def _pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
+    await _continue(request)
+    async for piece in request.content.iter_any():
+        yield piece
+
+
+async def _continue(request: web.BaseRequest) -> None:
+    """Invite the body of a client that waits for it (RFC 9110 section 10.1.1)."""
+    if request.version >= HttpVersion11 and request.headers.get("Expect", "").strip().lower() == "100-continue":
+        writer = request.writer
+        await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        writer.output_size = 0  # the final answer is still to come
+
+
+async def read_up_to(request: web.BaseRequest, limit: int) -> tuple[bytes, AsyncIterator[bytes] | None]:
+    """Read a body; one above ``limit`` bytes is given back as a stream that starts with what was read."""
+    read: list[bytes] = []
+    size = 0
+    stream = pieces(request)
+    if stream is None:
+        return b"", None
+    async for piece in stream:
+        read.append(piece)
+        size += len(piece)
+        if size > limit:
+            return b"", _continued(read, stream)
+    return b"".join(read), None
+
+
+async def _continued(read: list[bytes], stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in read:
+        yield piece
+    async for piece in stream:
+        yield piece

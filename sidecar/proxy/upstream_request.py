@@ -1,0 +1,61 @@
+"""The upstream's side: aiohttp's client request, sent as the bytes that came.
+
+aiohttp's own request normalizes the target through yarl (`/a/../b`, a trailing `?`, `#`), and its serializer
+drops header bytes that are not UTF-8. Here the target travels as the pseudo header ``:path`` and the head is
+written by ``wire.head``; pooling, TLS, framing and reading stay aiohttp's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from aiohttp.http import StreamWriter
+from multidict import CIMultiDict
+
+from sidecar.proxy import wire
+
+PATH = ":path"
+
+
+class _Writer(StreamWriter):
+    async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
+        self._headers_written = False
+        self._headers_buf = wire.head(status_line, headers.items())
+
+
+class RawRequest(aiohttp.ClientRequest):
+    """A request whose target and headers arrive as they were given; its headers must hold ``:path``."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        """Write the head, start writing the body, and give the response to be started."""
+        writer = _Writer(conn.protocol, self.loop)
+        if self.chunked is not None:
+            writer.enable_chunking()
+        target = self.headers.pop(PATH)
+        await writer.write_headers(f"{self.method} {target} HTTP/1.1", self.headers)
+        task = self._start_body(writer, conn)
+        response = self.response_class(
+            self.method,
+            self.original_url,
+            writer=task,
+            continue100=None,
+            timer=self._timer,
+            request_info=self.request_info,
+            traces=[],
+            loop=self.loop,
+            session=self._session,
+            stream_writer=writer,
+        )
+        self.response = response  # type: ignore[assignment]  # aiohttp declares it by its first value, None
+        return response
+
+    def _start_body(self, writer: StreamWriter, conn: Any) -> asyncio.Task[None] | None:
+        if not self._body and not conn.protocol.writing_paused:
+            conn.protocol.start_timeout()
+            writer.set_eof()
+            return None
+        task = asyncio.ensure_future(self.write_bytes(writer, conn, self._get_content_length()))
+        self._writer = task
+        return task

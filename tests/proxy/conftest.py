@@ -1,0 +1,117 @@
+"""A sidecar before a recording upstream: a stand-in, for what a real Elasticsearch cannot show.
+
+That is: the very bytes it was sent, answers cut short, silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sidecar.app import Sidecar
+from sidecar.config.model import Config
+
+OK = b"HTTP/1.1 200 OK\r\nX-Elastic-Product: Elasticsearch\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Recorder:
+    """A stand-in upstream: keeps the bytes of each request and gives one answer to all."""
+
+    def __init__(self, answer: bytes = OK) -> None:
+        self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
+        self.connections = 0
+        self.gone = asyncio.Event()
+        self.arrived = asyncio.Event()
+        self.url = ""
+        self._answer = answer
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer requests on one connection until it ends."""
+        self.connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+                self.bodies.append(await _body(reader, self.heads[-1]))
+                self.arrived.set()
+                await self.reply(writer)
+        self.gone.set()
+        writer.close()
+
+    async def reply(self, writer: asyncio.StreamWriter) -> None:
+        """Answer one request; tests override it."""
+        writer.write(self._answer)
+        await writer.drain()
+
+
+async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    length = re.search(rb"(?im)^content-length: (\d+)\r$", head)
+    if length:
+        return await reader.readexactly(int(length[1]))
+    if re.search(rb"(?im)^transfer-encoding: chunked\r$", head):
+        body = b""
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readexactly(2)
+        return body
+    return b""
+
+
+@contextlib.asynccontextmanager
+async def recording(upstream: Recorder) -> AsyncIterator[Recorder]:
+    """Run a recorder on a free port."""
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, limit=1 << 20)
+    upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield upstream
+    finally:
+        server.close()
+
+
+@contextlib.asynccontextmanager
+async def sidecar_before(*urls: str, indices: dict[str, Any] | None = None, **upstream: Any) -> AsyncIterator[Sidecar]:
+    """Run a sidecar whose model is never loaded: what is proxied needs none."""
+    listener = {"host": "127.0.0.1", "port": 0}
+    settings: dict[str, Any] = {"listen": listener, "admin": listener, "engine": {"model": "bundled"}}
+    config = Config.model_validate(settings | {"upstream": {"urls": urls, **upstream}, "indices": indices or {}})
+    sidecar = Sidecar(config)
+    await sidecar.start()
+    try:
+        yield sidecar
+    finally:
+        await sidecar.close()
+
+
+async def say(port: int, request: bytes) -> bytes:
+    """Send bytes, and give all that comes back until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
+    writer.write(request)
+    await writer.drain()
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := await reader.read(1 << 16):
+            answer += piece
+    writer.close()
+    return answer
+
+
+async def through(request: bytes, answer: bytes = OK) -> tuple[Recorder, bytes]:
+    """Send one request through a sidecar, and give what the upstream saw and the client got."""
+    async with recording(Recorder(answer)) as upstream, sidecar_before(upstream.url) as sidecar:
+        got = await say(sidecar.port, request)
+    return upstream, got
+
+
+def request(target: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
+    """Give the bytes of a request."""
+    framing = [f"Content-Length: {len(body)}"] if body else []
+    head = [f"{method} {target} HTTP/1.1", "Host: cluster.example:9200", "Connection: close", *framing, *headers]
+    return "".join(f"{line}\r\n" for line in [*head, ""]).encode("latin-1") + body
+
+
+def lines(head: bytes) -> list[bytes]:
+    """Give the lines of a head."""
+    return head.split(b"\r\n\r\n", 1)[0].split(b"\r\n")

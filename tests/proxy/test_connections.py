@@ -1,0 +1,144 @@
+"""Connections that wait, break, or are reused. Traps 2, 6 and 13."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from tests.proxy.conftest import OK, Recorder, lines, recording, request, say, sidecar_before, through
+
+
+class Silent(Recorder):
+    """Takes requests and never answers."""
+
+    async def reply(self, writer: asyncio.StreamWriter) -> None:
+        """Say nothing."""
+
+
+class ClosesAfterEach(Recorder):
+    """Answers, then closes a connection that looked persistent, as an idle timeout does."""
+
+    async def reply(self, writer: asyncio.StreamWriter) -> None:
+        """Answer the first request of a connection; drop the second unanswered."""
+        if len(self.heads) == 2:
+            writer.transport.abort()
+            return
+        await super().reply(writer)
+
+
+async def test_a_client_that_goes_away_cancels_its_request_upstream() -> None:
+    async with recording(Silent()) as upstream, sidecar_before(upstream.url) as sidecar:
+        _, writer = await asyncio.open_connection("127.0.0.1", sidecar.port)
+        writer.write(request("/_search"))
+        await upstream.arrived.wait()
+        writer.close()
+        await asyncio.wait_for(upstream.gone.wait(), 30)
+
+
+@pytest.mark.parametrize(
+    ("answer", "complete"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", b"\r\n\r\nhalf"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", b"0\r\n\r\n"),
+    ],
+)
+async def test_an_answer_cut_short_does_not_look_complete(answer: bytes, complete: bytes) -> None:
+    class Cut(Recorder):
+        async def reply(self, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer)
+            await writer.drain()
+            writer.close()
+
+    async with recording(Cut()) as upstream, sidecar_before(upstream.url) as sidecar:
+        got = await say(sidecar.port, request("/_cat"))
+    if b"Content-Length" in answer:
+        assert len(got.partition(b"\r\n\r\n")[2]) < 10
+    else:
+        assert not got.endswith(complete)
+
+
+async def test_a_silent_upstream_becomes_a_504_in_elasticsearchs_shape() -> None:
+    async with recording(Silent()) as upstream, sidecar_before(upstream.url, read_timeout=0.2) as sidecar:
+        got = await say(sidecar.port, request("/_cat"))
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert lines(head)[0].split()[1] == b"504"
+    assert b"X-Elastic-Product: Elasticsearch" in lines(head)
+    assert json.loads(body)["error"]["type"] == "upstream_timeout"
+
+
+async def test_an_unreachable_upstream_becomes_a_502_that_names_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    async with sidecar_before(url) as sidecar:
+        got = await say(sidecar.port, request("/idx/_search", method="POST", body=b"{}"))
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert lines(head)[0].split()[1] == b"502"
+    assert b"X-Elastic-Product: Elasticsearch" in lines(head)
+    error = json.loads(body)["error"]
+    assert error["type"] == "upstream_unreachable"
+    assert error["reason"].startswith(f"Elasticsearch cannot be reached at {url}: ")
+
+
+async def test_a_dead_url_is_skipped_and_the_living_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        dead = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    async with recording(Recorder()) as upstream, sidecar_before(dead, upstream.url) as sidecar:
+        answers = [await say(sidecar.port, request("/", method="PUT", body=b"x")) for _ in range(4)]
+    assert [lines(answer)[0] for answer in answers] == [lines(OK)[0]] * 4
+    assert upstream.bodies == [b"x"] * 4
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+async def test_a_write_is_never_sent_twice(method: str) -> None:
+    async with recording(ClosesAfterEach()) as upstream, sidecar_before(upstream.url) as sidecar:
+        await say(sidecar.port, request("/warm"))
+        got = await say(sidecar.port, request("/idx/_doc/1", method=method, body=b"{}"))
+    assert lines(got)[0].split()[1] == b"502"
+    assert json.loads(got.partition(b"\r\n\r\n")[2])["error"]["type"] == "upstream_reset"
+    assert len(upstream.heads) == 2
+
+
+async def test_a_read_on_a_connection_that_was_closed_meanwhile_is_sent_once_more() -> None:
+    async with recording(ClosesAfterEach()) as upstream, sidecar_before(upstream.url) as sidecar:
+        await say(sidecar.port, request("/warm"))
+        got = await say(sidecar.port, request("/_cat"))
+    assert lines(got)[0] == lines(OK)[0]
+    assert len(upstream.heads) == 3
+
+
+async def test_upstream_connections_are_reused() -> None:
+    async with recording(Recorder()) as upstream, sidecar_before(upstream.url) as sidecar:
+        for _ in range(5):
+            await say(sidecar.port, request("/"))
+    assert upstream.connections == 1
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_elasticsearchs_own_errors_are_passed_on_and_not_retried(status: int) -> None:
+    answer = f"HTTP/1.1 {status} Busy\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    upstream, got = await through(request("/x"), answer)
+    assert lines(got)[0] == f"HTTP/1.1 {status} Busy".encode()
+    assert b"Retry-After: 1" in lines(got)
+    assert len(upstream.heads) == 1
+
+
+async def test_a_client_that_waits_for_100_continue_gets_it_once() -> None:
+    async with recording(Recorder()) as upstream, sidecar_before(upstream.url) as sidecar:
+        reader, writer = await asyncio.open_connection("127.0.0.1", sidecar.port)
+        writer.write(b"POST /_bulk HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"abc")
+        assert await reader.readuntil(b"\r\n\r\n") == OK.removesuffix(b"ok")
+        writer.close()
+    assert upstream.bodies == [b"abc"]
+    assert b"expect" not in upstream.heads[0].lower()
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    two = request("/one").replace(b"Connection: close\r\n", b"") + request("/two")
+    upstream, got = await through(two)
+    assert got.count(lines(OK)[0]) == 2
+    assert [lines(head)[0] for head in upstream.heads] == [b"GET /one HTTP/1.1", b"GET /two HTTP/1.1"]

@@ -1,0 +1,98 @@
+"""The proxy's pure parts: headers, wire form, content codings, balancing."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.proxy import content_coding, wire
+from sidecar.proxy.balancing import Balancer
+from sidecar.proxy.headers import end_to_end, lowered, one_spelling, value_of, without
+
+_OCTETS = st.binary(max_size=30).filter(lambda raw: not set(raw) & {0, 10, 13})
+
+
+@given(st.lists(st.tuples(_OCTETS, _OCTETS), max_size=5))
+def test_header_bytes_survive_whatever_their_encoding(raw: list[tuple[bytes, bytes]]) -> None:
+    assert wire.octets(wire.text(raw)) == raw
+    assert wire.head("GET / HTTP/1.1", wire.text(raw)) == b"".join(
+        [b"GET / HTTP/1.1\r\n", *(name + b": " + value + b"\r\n" for name, value in raw), b"\r\n"]
+    )
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b"])
+def test_no_header_can_smuggle_in_another(value: str) -> None:
+    with pytest.raises(ValueError, match="line break or a null byte"):
+        wire.head("GET / HTTP/1.1", [("X", value)])
+
+
+def test_end_to_end_headers() -> None:
+    headers = [("Connection", "close, X-Hop"), ("connection", "Authorization"), ("X-Hop", "1"), ("TE", "trailers")]
+    kept = [("Authorization", "a"), ("X-Opaque-Id", "1"), ("x-opaque-id", "2"), ("Trailers", "t")]
+    assert end_to_end([*headers, *kept, ("Transfer-Encoding", "chunked"), ("Upgrade", "h2c")]) == kept
+
+
+def test_header_helpers() -> None:
+    headers = [("X-A", "1"), ("x-a", "2"), ("B", "3")]
+    assert one_spelling(headers) == [("X-A", "1"), ("X-A", "2"), ("B", "3")]
+    assert lowered(headers) == {"x-a": "1", "b": "3"}
+    assert (value_of(headers, "x-a"), value_of(headers, "c")) == ("1", None)
+    assert without(headers, ["x-a"]) == [("B", "3")]
+
+
+_BODY = b'{"query":{"match_all":{}}}' * 10
+
+
+@pytest.mark.parametrize(
+    ("coding", "encoded"),
+    [
+        (None, _BODY),
+        ("identity", _BODY),
+        ("gzip", gzip.compress(_BODY)),
+        ("X-GZIP", gzip.compress(_BODY)),
+        ("deflate", zlib.compress(_BODY)),
+        ("deflate", zlib.compress(_BODY, wbits=-15)),
+        ("zstd", zstandard.compress(_BODY)),
+    ],
+)
+def test_codings(coding: str | None, encoded: bytes) -> None:
+    assert content_coding.decode(encoded, coding, len(_BODY)) == _BODY
+    with pytest.raises(content_coding.TooLargeError):
+        content_coding.decode(encoded, coding, len(_BODY) - 1)
+
+
+@pytest.mark.parametrize(
+    ("coding", "encoded"),
+    [
+        ("gzip", b"not gzip"),
+        ("gzip", gzip.compress(_BODY)[:-9]),
+        ("zstd", b"nope"),
+        ("br", _BODY),
+        ("gzip, gzip", _BODY),
+    ],
+)
+def test_what_cannot_be_decoded_is_said_to_be_so(coding: str, encoded: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        content_coding.decode(encoded, coding, 1 << 20)
+
+
+def test_a_decompression_bomb_stops_at_the_limit() -> None:
+    bomb = gzip.compress(bytes(50 << 20))
+    with pytest.raises(content_coding.TooLargeError):
+        content_coding.decode(bomb, "gzip", 1 << 20)
+
+
+def test_urls_take_turns_and_dead_ones_come_last_until_their_time_is_over() -> None:
+    balancer = Balancer(["http://a", "http://b/", "http://c"], dead_for=10)
+    assert [balancer.order(0)[0] for _ in range(4)] == ["http://b", "http://c", "http://a", "http://b"]
+    balancer.failed("http://c", now=0)
+    assert all(balancer.order(5)[-1] == "http://c" for _ in range(3))
+    assert {balancer.order(11)[0] for _ in range(3)} == {"http://a", "http://b", "http://c"}
+    balancer.failed("http://a", now=20)
+    balancer.answered("http://a")
+    assert {balancer.order(21)[0] for _ in range(3)} == {"http://a", "http://b", "http://c"}

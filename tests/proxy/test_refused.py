@@ -1,0 +1,81 @@
+"""What must not be forwarded is refused, in Elasticsearch's shape. Traps 5 and 14."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sidecar.proxy.refusals import origin_form
+from tests.proxy.conftest import OK, lines, through
+
+_CASES = {
+    "content-length and transfer-encoding": (
+        400,
+        b"POST /_bulk HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    "two content-lengths": (
+        400,
+        b"POST /_bulk HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+    ),
+    "gzip, chunked": (501, b"POST /_bulk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    "transfer-encoding on 1.0": (
+        400,
+        b"POST /_bulk HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    "http/0.9 simple request": (505, b"GET /\r\n\r\n"),
+    "http/0.9 named": (505, b"GET / HTTP/0.9\r\nHost: h\r\n\r\n"),
+    "http/2.0 request line": (505, b"GET / HTTP/2.0\r\nHost: h\r\n\r\n"),
+    "trace": (405, b"TRACE / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+    "connect": (405, b"CONNECT evil.example:443 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+    "absolute form to another host": (
+        400,
+        b"GET http://evil.example/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    ),
+    "not a path": (400, b"GET x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+    "another expectation": (417, b"POST /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: gold\r\n\r\n"),
+    "a line too long": (400, b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n"),
+    "a header with a null byte": (400, b"GET / HTTP/1.1\r\nHost: h\r\nX-A: a\0b\r\n\r\n"),
+    "a folded header": (400, b"GET / HTTP/1.1\r\nHost: h\r\nX-A: a\r\n b\r\n\r\n"),
+    "a space before the colon": (400, b"GET / HTTP/1.1\r\nHost: h\r\nX-A : a\r\n\r\n"),
+    "not http at all": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("case", _CASES)
+async def test_refusals(case: str) -> None:
+    status, sent = _CASES[case]
+    upstream, got = await through(sent)
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert upstream.heads == []
+    assert int(lines(head)[0].split()[1]) == status
+    assert b"X-Elastic-Product: Elasticsearch" in lines(head)
+    error = json.loads(body)
+    assert error["status"] == status
+    assert error["error"]["reason"] == error["error"]["root_cause"][0]["reason"]
+
+
+async def test_options_star_is_forwarded() -> None:
+    upstream, got = await through(b"OPTIONS * HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert lines(upstream.heads[0])[0] == b"OPTIONS * HTTP/1.1"
+    assert lines(got)[0] == lines(OK)[0]
+
+
+async def test_absolute_form_to_this_host_is_forwarded_as_a_path() -> None:
+    upstream, _ = await through(b"GET http://h:9200/x?y=1 HTTP/1.1\r\nHost: h:9200\r\nConnection: close\r\n\r\n")
+    assert lines(upstream.heads[0])[0] == b"GET /x?y=1 HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "expected"),
+    [
+        ("/x", "h", "/x"),
+        ("http://h/x?y", "H", "/x?y"),
+        ("http://h@evil/x", "h", "http://h@evil/x"),
+        ("http://h", "h", "http://h"),
+        ("ftp://h/x", "h", "ftp://h/x"),
+        ("http://h/x", None, "http://h/x"),
+    ],
+)
+def test_origin_form(target: str, host: str | None, expected: str) -> None:
+    assert origin_form(target, host) == expected
