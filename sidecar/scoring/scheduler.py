@@ -31,7 +31,7 @@ class Job:
     submitted: float
     waiting: list[int] = field(default_factory=list)
     logits: dict[int, Logits] = field(default_factory=dict)
-    started: float | None = None
+    finished: float | None = None
     model_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -39,8 +39,8 @@ class Job:
 
     @property
     def queue_seconds(self) -> float:
-        """Seconds from submission to the first batch."""
-        return 0.0 if self.started is None else self.started - self.submitted
+        """Seconds from submission to the last batch's end, less the model's share: waiting for others' pairs."""
+        return 0.0 if self.finished is None else max(0.0, self.finished - self.submitted - self.model_seconds)
 
 
 class Scheduler:
@@ -106,7 +106,6 @@ class Scheduler:
         members = [(self._jobs[request], self._jobs[request].waiting[pair]) for request, pair in batch.members]
         for job, pair in members:
             job.waiting.remove(pair)
-            job.started = now if job.started is None else job.started
         return members
 
     def _run(self, members: list[tuple[Job, int]]) -> None:
@@ -118,12 +117,14 @@ class Scheduler:
             for job in {job for job, _ in members}:
                 _settle(job, failure)
             return
-        share = (self._clock() - started) / max(1, sum(len(job.pairs[pair]) for job, pair in members))
+        ended = self._clock()
+        share = (ended - started) / max(1, sum(len(job.pairs[pair]) for job, pair in members))
         for (job, pair), row in zip(members, logits, strict=True):
             job.logits[pair] = row
             job.model_seconds += share * len(job.pairs[pair])
         for job in {job for job, _ in members}:
             if len(job.logits) == len(job.pairs):
+                job.finished = ended
                 _settle(job, np.stack([job.logits[i] for i in range(len(job.pairs))]))
 
 
