@@ -1,0 +1,95 @@
+"""The list that a client pages through: Elasticsearch's, its first W hits permuted, nothing lost or repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.config.match import Match
+from sidecar.config.model import IndexMapping
+from sidecar.rescoring.answer import Answer
+from sidecar.rescoring.pipeline import Pipeline
+from sidecar.rescoring.shadow import Shadow
+from sidecar.rescoring.single import SingleSearch
+from sidecar.scoring.types import ScoreRequest, Scores
+from sidecar.search.types import SearchRequest
+from sidecar.upstream_types import UpstreamAnswer
+from tests.rescoring.conftest import Told
+
+
+class Given:
+    """A stand-in scorer: the score of a text is looked up."""
+
+    ready = True
+
+    def __init__(self, scores: Sequence[float]) -> None:
+        self._scores = scores
+
+    async def score(self, request: ScoreRequest) -> Scores:
+        """Give the scores that the test chose."""
+        return Scores(values=[self._scores[int(text)] for text in request.documents], model="given")
+
+    async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
+        """Give one after the other."""
+        return [await self.score(request) for request in requests]
+
+
+class Node:
+    """A stand-in for Elasticsearch: answers `from` and `size` over a fixed list."""
+
+    def __init__(self, count: int) -> None:
+        self._hits = [
+            {"_index": "i", "_id": f"{n}", "_score": 100.0 - n, "_source": {"t": str(n)}} for n in range(count)
+        ]
+
+    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+        """Answer a search."""
+        del method, timeout
+        assert urlsplit(target).path == "/i/_search"
+        asked = json.loads(body or b"{}")
+        start, size = asked.get("from", 0), asked.get("size", 10)
+        total = {"value": len(self._hits), "relation": "eq"}
+        hits = {"total": total, "max_score": 100.0, "hits": self._hits[start : start + size]}
+        answer = {"took": 1, "timed_out": False, "hits": hits}
+        return UpstreamAnswer(status=200, headers=[], body=json.dumps(answer).encode())
+
+
+_JSON = {"content-type": "application/json"}
+
+
+async def _page(search: SingleSearch, node: Node, window: int, start: int, size: int) -> list[tuple[str, float]]:
+    mapping = IndexMapping.model_validate({"fields": ["t"], "window_size": window})
+    body = {"query": {"match": {"t": "x"}}, "from": start, "size": size}
+    request = SearchRequest(method="POST", target="/i/_search", body=json.dumps(body).encode(), headers=_JSON)
+    outcome = await search.answer(Match("i", mapping), request, node.fetch)
+    if isinstance(outcome, Answer):
+        assert outcome.record.outcome == "reranked" or outcome.record.reason == "no_hits"
+        answer = outcome.body
+    else:
+        assert outcome.reason in ("beyond_window", "size_0")
+        answer = (await node.fetch("POST", "/i/_search", request.body, None)).body
+    return [(hit["_id"], hit["_score"]) for hit in json.loads(answer)["hits"]["hits"]]
+
+
+@given(
+    scores=st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=60),
+    window=st.integers(1, 70),
+    size=st.integers(1, 25),
+)
+async def test_pages_join_to_elasticsearchs_list_with_its_window_permuted(
+    scores: list[float], window: int, size: int
+) -> None:
+    scorer = Given(scores)
+    search = SingleSearch(Pipeline(scorer), Shadow(scorer, Told()))
+    node = Node(len(scores))
+    pages = [await _page(search, node, window, start, size) for start in range(0, len(scores) + size, size)]
+    paged = [int(name) for page in pages for name, _ in page]
+    first = sorted(range(min(window, len(scores))), key=lambda n: -scores[n])  # stable: ties keep their order
+    assert paged == first + list(range(len(first), len(scores)))
+    for page in pages:
+        assert [score for _, score in page] == sorted((score for _, score in page), reverse=True)
+        assert all(score >= 0 for _, score in page)
