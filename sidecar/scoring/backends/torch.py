@@ -13,6 +13,8 @@ import torch
 from sidecar.config.model import Engine
 from sidecar.errors import BackendFailed, ModelError
 from sidecar.scoring.backend import padded
+from sidecar.scoring.backends.packed import PackedModel, supported
+from sidecar.scoring.cpu import cpu_quota
 from sidecar.scoring.heads import declared_labels
 from sidecar.scoring.loading import ModelFiles
 from sidecar.scoring.tokenization import EncodedPair
@@ -26,14 +28,17 @@ class TorchBackend:
 
     def __init__(self, files: ModelFiles, engine: Engine) -> None:
         self.device = _device(engine.device)
-        self.dtype = _dtype(engine.dtype, self.device)
+        self.dtype, self._why = _dtype(engine.dtype, self.device)
         self._model = _load(files).to(self.device, self.dtype)
         self.labels = int(self._model.config.num_labels)
         self._pad = int(self._model.config.pad_token_id or 0)
         self._takes_types = "token_type_ids" in inspect.signature(self._model.forward).parameters
         self._budget = _CUDA_BUDGET if self.device.type == "cuda" else _CPU_BUDGET
-        if self.device.type == "cpu" and engine.threads:
-            torch.set_num_threads(engine.threads)
+        self._packed: PackedModel | None = None
+        if self.device.type == "cpu":
+            torch.set_num_threads(engine.threads or cpu_quota())
+            with torch.inference_mode():
+                self._packed = PackedModel(self._model) if supported(self._model) else None
 
     def token_budget(self) -> int:
         """Give the padded tokens of a good batch; halved for good after the device ran out of memory."""
@@ -46,6 +51,8 @@ class TorchBackend:
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
+            "attention": "unpadded" if self._packed else "padded",
+            "why": self._why,
             "token_budget": self._budget,
         }
 
@@ -67,6 +74,9 @@ class TorchBackend:
 
     @torch.inference_mode()
     def _run(self, pairs: Sequence[EncodedPair]) -> npt.NDArray[np.float32]:
+        if self._packed is not None:
+            unpadded: npt.NDArray[np.float32] = self._packed.logits(pairs).float().numpy()
+            return unpadded
         names = ("input_ids", "token_type_ids", "attention_mask")
         tensors = dict(zip(names, map(self._to_device, padded(pairs, self._pad)), strict=True))
         if not self._takes_types:
@@ -89,15 +99,25 @@ def _device(wanted: str) -> torch.device:
     return device
 
 
-def _dtype(wanted: str, device: torch.device) -> torch.dtype:
+def _dtype(wanted: str, device: torch.device) -> tuple[torch.dtype, str]:
+    """Give the arithmetic, and why."""
     if wanted == "int8":
         raise ModelError("engine.dtype int8 needs `engine.backend: onnx`")
     if wanted != "auto":
-        found: torch.dtype = getattr(torch, wanted)
-        return found
+        return getattr(torch, wanted), "engine.dtype says so"
     if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+        return _cpu_dtype()
+    if torch.cuda.get_device_capability(device)[0] >= 8:
+        return torch.bfloat16, "the device computes in bfloat16"
+    return torch.float16, "the device is older than bfloat16"
+
+
+def _cpu_dtype() -> tuple[torch.dtype, str]:
+    """bfloat16 halves the time where the CPU multiplies it natively, and is slower than float32 where not."""
+    native = [name for name in ("amx_bf16", "avx512_bf16") if torch.cpu.get_capabilities().get(name)]
+    if native:
+        return torch.bfloat16, f"the CPU has {native[0]}"
+    return torch.float32, "the CPU has no bfloat16 arithmetic"
 
 
 def _load(files: ModelFiles) -> Any:
