@@ -6,14 +6,14 @@ from collections import OrderedDict
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
-_OVERHEAD = 200  # key digest, dict entry and array header, about
+_OVERHEAD = 200  # key digest, dict entry and the value's header, about
 
 
 class ByteCache(Generic[Value]):
     """Maps keys to values with a size each. Not thread-safe: used from one thread."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._values: OrderedDict[bytes, tuple[Value, int]] = OrderedDict()
         self.size = 0
         self.hits = 0
@@ -32,11 +32,11 @@ class ByteCache(Generic[Value]):
     def put(self, key: bytes, value: Value, size: int) -> None:
         """Keep a value of ``size`` bytes, dropping the least recently used ones to make room."""
         size += _OVERHEAD
-        if size > self._limit:
+        if size > self.limit:
             return
         if key in self._values:
             self.size -= self._values.pop(key)[1]
         self._values[key] = (value, size)
         self.size += size
-        while self.size > self._limit:
+        while self.size > self.limit:
             self.size -= self._values.popitem(last=False)[1][1]

@@ -6,13 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sidecar.config import model as config
 from sidecar.errors import DeadlineExceeded, QueueFull
+from sidecar.scoring.cache import ByteCache
 from sidecar.scoring.loaded import Loaded, load
+from sidecar.scoring.tokenization import EncodedPair
 from sidecar.scoring.types import ScoreRequest, Scores, Timings
 
 _DEFAULT = ""
@@ -60,12 +64,12 @@ class Engine:
 
     def stats(self) -> Mapping[str, float]:
         """Give counters (names end in `_total`) and gauges."""
-        waiting = sum(loaded.scheduler.waiting_pairs() for loaded in self._models.values())
-        hits = sum(loaded.documents.hits for loaded in self._models.values())
-        misses = sum(loaded.documents.misses for loaded in self._models.values())
-        size = sum(loaded.documents.size for loaded in self._models.values())
-        cache = {"document_cache_hits_total": hits, "document_cache_misses_total": misses, "document_cache_bytes": size}
-        return {**self._counts, "waiting_pairs": waiting, **cache}
+        models = self._models.values()
+        gauges = {"waiting_pairs": sum(loaded.scheduler.waiting_pairs() for loaded in models)}
+        coalesced = {"coalesced_pairs_total": sum(loaded.scheduler.coalesced for loaded in models)}
+        documents = _cache_stats("document_cache", [loaded.documents for loaded in models])
+        scores = _cache_stats("score_cache", [loaded.scores for loaded in models])
+        return {**self._counts, **gauges, **coalesced, **documents, **scores}
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score one request.
@@ -83,16 +87,29 @@ class Engine:
         tokenized = self._clock()
         if not encoded.pairs:
             return Scores(values=[], model=loaded.name)
-        job = loaded.scheduler.submit(encoded.pairs, request.deadline, background=request.background)
-        logits = await self._in_time(job.future, request.deadline)
-        values = encoded.aggregate(loaded.relevance(logits))
+        values, timings = await self._values(loaded, encoded.pairs, request)
         return Scores(
-            values=[float(value) for value in values],
+            values=[float(value) for value in encoded.aggregate(values)],
             model=loaded.name,
-            timings=Timings(queue=job.queue_seconds, tokenize=tokenized - started, model=job.model_seconds),
+            timings=replace(timings, tokenize=tokenized - started),
             pairs=len(encoded.pairs),
             tokens=int(np.sum([len(pair) for pair in encoded.pairs])),
         )
+
+    async def _values(
+        self, loaded: Loaded, pairs: Sequence[EncodedPair], request: ScoreRequest
+    ) -> tuple[npt.NDArray[np.float32], Timings]:
+        """Give each pair's relevance, from the score cache or the model, and the time the model took."""
+        known = loaded.known(pairs)
+        values = np.array([known.get(i, np.nan) for i in range(len(pairs))], dtype=np.float32)
+        fresh = [i for i in range(len(pairs)) if i not in known]
+        if not fresh:
+            return values, Timings()
+        asked = [pairs[i] for i in fresh]
+        job = loaded.scheduler.submit(asked, request.deadline, background=request.background)
+        values[fresh] = loaded.relevance(await self._in_time(job.future, request.deadline))
+        loaded.remember(asked, values[fresh])
+        return values, Timings(queue=job.queue_seconds, model=job.model_seconds)
 
     async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
         """Score several requests in common batches; failures are returned in place."""
@@ -113,6 +130,14 @@ class Engine:
             return await asyncio.wait_for(future, max(0.0, deadline - self._clock()))
         except TimeoutError as problem:
             raise DeadlineExceeded("the time allowed for scoring ran out") from problem
+
+
+def _cache_stats(name: str, caches: Sequence[ByteCache[Any]]) -> dict[str, float]:
+    return {
+        f"{name}_hits_total": sum(cache.hits for cache in caches),
+        f"{name}_misses_total": sum(cache.misses for cache in caches),
+        f"{name}_bytes": sum(cache.size for cache in caches),
+    }
 
 
 def _default(settings: config.Engine) -> config.Model:

@@ -47,7 +47,7 @@ class Encoded:
 
 @dataclass(slots=True)
 class Loaded:
-    """A loaded model. ``encode`` is called from the tokenizing thread only."""
+    """A loaded model. ``encode`` is called from the tokenizing thread only, the rest from the event loop."""
 
     name: str
     files: ModelFiles
@@ -56,6 +56,7 @@ class Loaded:
     scheduler: Scheduler
     backend: Any
     documents: ByteCache[Ids]
+    scores: ByteCache[float]
 
     def describe(self) -> dict[str, Any]:
         """Say what runs the model."""
@@ -64,6 +65,17 @@ class Loaded:
     def relevance(self, logits: npt.NDArray[np.float32]) -> Scalars:
         """Give `(pairs,)` relevance from `(pairs, labels)` logits."""
         return relevance(logits, self.head)
+
+    def known(self, pairs: Sequence[EncodedPair]) -> dict[int, float]:
+        """Give the scores that are cached, by the pair's place."""
+        found = {i: self.scores.get(pair.key) for i, pair in enumerate(pairs)} if self.scores.limit else {}
+        return {i: score for i, score in found.items() if score is not None}
+
+    def remember(self, pairs: Sequence[EncodedPair], scores: Scalars) -> None:
+        """Cache scores, where the cache is on."""
+        if self.scores.limit:
+            for pair, score in zip(pairs, scores, strict=True):
+                self.scores.put(pair.key, float(score), 8)
 
     def encode(self, request: ScoreRequest) -> Encoded:
         """Encode a request's pairs, each document from the cache where it is known."""
@@ -117,7 +129,16 @@ def load(model: config.Model, engine: config.Engine) -> Loaded:
     [query, document] = tokenizer.encode(["warm up", "a first pair, so that no search waits for it"])
     backend.logits([tokenizer.join(query, document)] * 2)
     scheduler = Scheduler(backend, engine.token_budget)
-    return Loaded(model.model, files, tokenizer, head, scheduler, backend, ByteCache(engine.document_cache))
+    return Loaded(
+        model.model,
+        files,
+        tokenizer,
+        head,
+        scheduler,
+        backend,
+        ByteCache(engine.document_cache),
+        ByteCache(engine.score_cache),
+    )
 
 
 def _positions(files: ModelFiles) -> int | None:

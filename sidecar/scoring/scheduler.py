@@ -1,4 +1,8 @@
-"""The loop that runs batches: one thread a device, fed from the event loop, jobs dropped once they are late."""
+"""The loop that runs batches: one thread a device, fed from the event loop, jobs dropped once they are late.
+
+Identical pairs run once: a batch holds each pair a single time, and its scores go to every job that waits for
+that pair when the batch ends. Nobody depends on another's job: cancelling one leaves the others' pairs waiting.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +60,7 @@ class Scheduler:
         self._wake = threading.Condition()
         self._closed = False
         self._arrivals = 0
+        self.coalesced = 0
         self._thread = threading.Thread(target=self._loop, name="scoring", daemon=True)
         self._thread.start()
 
@@ -104,9 +109,12 @@ class Scheduler:
         ]
         batch = next_batch(waiting, self._budget or self._backend.token_budget())
         members = [(self._jobs[request], self._jobs[request].waiting[pair]) for request, pair in batch.members]
+        once: dict[bytes, tuple[Job, int]] = {}
         for job, pair in members:
+            once.setdefault(job.pairs[pair].key, (job, pair))
+        for job, pair in once.values():
             job.waiting.remove(pair)
-        return members
+        return list(once.values())
 
     def _run(self, members: list[tuple[Job, int]]) -> None:
         started = self._clock()
@@ -115,17 +123,38 @@ class Scheduler:
         except Exception as problem:  # whatever a model raises must not end the thread
             failure = problem if isinstance(problem, BackendFailed) else BackendFailed(f"the model raised: {problem!r}")
             for job in {job for job, _ in members}:
-                _settle(job, failure)
+                self._fail(job, failure)
             return
         ended = self._clock()
         share = (ended - started) / max(1, sum(len(job.pairs[pair]) for job, pair in members))
         for (job, pair), row in zip(members, logits, strict=True):
             job.logits[pair] = row
             job.model_seconds += share * len(job.pairs[pair])
-        for job in {job for job, _ in members}:
+        riders = self._riders({job.pairs[pair].key: row for (job, pair), row in zip(members, logits, strict=True)})
+        for job in riders | {job for job, _ in members}:
             if len(job.logits) == len(job.pairs):
                 job.finished = ended
                 _settle(job, np.stack([job.logits[i] for i in range(len(job.pairs))]))
+
+    def _fail(self, job: Job, failure: BackendFailed) -> None:
+        """Settle a job whose batch failed; its other pairs are not run any more."""
+        with self._wake:
+            job.waiting.clear()
+        _settle(job, failure)
+
+    def _riders(self, rows: dict[bytes, Logits]) -> set[Job]:
+        """Give a batch's rows to all jobs that wait for the same pairs; give those jobs."""
+        riders = set()
+        with self._wake:
+            for job in self._jobs:
+                served = [pair for pair in job.waiting if job.pairs[pair].key in rows]
+                if not served:
+                    continue
+                job.logits.update({pair: rows[job.pairs[pair].key] for pair in served})
+                job.waiting = [pair for pair in job.waiting if pair not in job.logits]
+                self.coalesced += len(served)
+                riders.add(job)
+        return riders
 
 
 def _checked(logits: Logits, pairs: int) -> Logits:

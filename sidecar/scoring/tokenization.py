@@ -7,8 +7,9 @@ documents. The joined ids and type ids are those of encoding the pair, `longest_
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,21 @@ from sidecar.errors import ModelError
 
 Ids = npt.NDArray[np.int32]
 _PROBE = "a"
+_NO_TOKENIZER = "no usable tokenizer (tokenizer.json or vocab.txt)"
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPair:
-    """One pair's ``ids`` and ``type_ids``, `(tokens,)` int32 each."""
+    """One pair's ``ids`` and ``type_ids``, `(tokens,)` int32 each; equal ``key`` means equal input to the model."""
 
     ids: Ids
     type_ids: Ids
+    key: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.blake2b(self.ids.tobytes(), digest_size=16)
+        digest.update(self.type_ids.tobytes())
+        object.__setattr__(self, "key", digest.digest())
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -104,8 +112,10 @@ def _probe(tokenizer: Tokenizer) -> _Template:
     Raises:
         ModelError: the tokenizer does not put two texts one after the other.
     """
-    text = tokenizer.encode(_PROBE, add_special_tokens=False).ids
-    pair = tokenizer.encode(_PROBE, _PROBE)
+    try:
+        text, pair = tokenizer.encode(_PROBE, add_special_tokens=False).ids, tokenizer.encode(_PROBE, _PROBE)
+    except Exception as problem:  # the library raises bare ones
+        raise ModelError(f"the tokenizer cannot encode {_PROBE!r}: {problem}") from problem
     size, starts = len(text), _starts(pair.ids, text)
     if size == 0 or len(starts) < 2:
         raise ModelError("the tokenizer's pair template could not be recognised")
@@ -143,6 +153,9 @@ def load_tokenizer(directory: Path) -> Tokenizer:
         from transformers import AutoTokenizer
 
         fast: Any = AutoTokenizer.from_pretrained(directory, use_fast=True, trust_remote_code=False)
-        return Tokenizer.from_str(fast.backend_tokenizer.to_str())
+        found = Tokenizer.from_str(fast.backend_tokenizer.to_str())
     except Exception as problem:
-        raise ModelError(f"{directory}: no usable tokenizer (tokenizer.json or vocab.txt): {problem}") from problem
+        raise ModelError(f"{directory}: {_NO_TOKENIZER}: {problem}") from problem
+    if found.get_vocab_size(with_added_tokens=False) <= len(fast.all_special_tokens):
+        raise ModelError(f"{directory}: {_NO_TOKENIZER}: it would know no words")  # what transformers makes of no files
+    return found

@@ -1,0 +1,112 @@
+"""Query and document encoded apart and joined are what transformers gives for the pair."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import BPE, WordLevel
+
+from sidecar.errors import ModelError
+from sidecar.scoring.tokenization import PairTokenizer, load_tokenizer, longest_first
+from tests.checkpoints import make_checkpoint
+from tests.scoring.families import FAMILIES, write
+
+_WORDS = ["zip", "archive", "the mean of", "a", "Naïve", "Straße", "東京", "\N{GRINNING FACE}", "x" * 120, "e\u0301"]
+_ODD = ["[SEP]", "[CLS]", "</s>", "<mask>", "\x00", "\n\t", "\u200b", "  ", "...", "##ing"]
+TEXTS = st.lists(st.sampled_from(_WORDS + _ODD) | st.text(max_size=8), max_size=60).map(" ".join)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Transformers' tokenizer, and the directory that both are read from."""
+
+    theirs: Any
+    directory: Path
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Family:
+    directory = tmp_path_factory.mktemp(request.param)
+    return Family(write(request.param, directory), directory)
+
+
+@given(query=TEXTS, document=TEXTS, max_length=st.integers(8, 64))
+@settings(max_examples=100, deadline=None)
+def test_joined_pair_is_the_tokenizers_pair(family: Family, query: str, document: str, max_length: int) -> None:
+    ours = PairTokenizer(load_tokenizer(family.directory), max_length)
+    pair = ours.join(*ours.encode([query, document]))
+    theirs = family.theirs(  # a batch of one: given bare, an empty document counts as no pair
+        [query], [document], truncation="longest_first", max_length=max_length, return_token_type_ids=True
+    )
+    assert [pair.ids.tolist()] == theirs["input_ids"]
+    assert [pair.type_ids.tolist()] == theirs["token_type_ids"]
+    assert theirs["attention_mask"] == [[1] * len(pair)]
+
+
+def test_families_differ(tmp_path: Path) -> None:
+    """The property above is about different templates, not one template six times."""
+    pairs = {name: write(name, tmp_path / name)("", ".", return_token_type_ids=True) for name in FAMILIES}
+    special = {name: len(pair["input_ids"]) - 1 for name, pair in pairs.items()}
+    types = {name: pair["token_type_ids"][-1] for name, pair in pairs.items()}
+    assert special == {"bert": 3, "bert-cased": 3, "distilbert": 3, "electra": 3, "roberta": 4, "xlm-roberta": 5}
+    assert types == {"bert": 1, "bert-cased": 1, "distilbert": 1, "electra": 1, "roberta": 0, "xlm-roberta": 0}
+
+
+@given(first=st.integers(0, 40), second=st.integers(0, 40), room=st.integers(2, 40))
+def test_longest_first_cuts_the_longer_text_a_token_at_a_time(first: int, second: int, room: int) -> None:
+    kept = longest_first(first, second, room)
+    assert sum(kept) == min(first + second, room)
+    short, long = sorted((first, second))
+    expected = (short, room - short) if short <= room // 2 else (room // 2, room - room // 2)
+    assert sorted(kept) == sorted((short, long) if first + second <= room else expected)
+
+
+def test_equal_pairs_have_equal_keys_and_others_do_not(tmp_path: Path) -> None:
+    tokenizer = PairTokenizer(load_tokenizer(make_checkpoint(tmp_path)), 64)
+    [one, two, three] = tokenizer.encode(["zip files", "an archive", "zip"])
+    assert tokenizer.join(one, two).key == tokenizer.join(one.copy(), two.copy()).key
+    keys = {tokenizer.join(a, b).key for a in (one, two, three) for b in (one, two, three)}
+    assert len(keys) == 9
+
+
+def test_passages_cover_the_document_and_fit_beside_the_query(tmp_path: Path) -> None:
+    tokenizer = PairTokenizer(load_tokenizer(make_checkpoint(tmp_path)), 23)
+    [query, document] = tokenizer.encode(["zip", " ".join(["archive"] * 95)])
+    passages = tokenizer.passages(query, document, size=10, stride=8, count=100)
+    assert [len(passage) for passage in passages] == [10] * 11 + [7]
+    assert sum(len(passage) for passage in passages) == len(document) + 2 * 11
+    assert len(tokenizer.passages(query, document, size=10, stride=8, count=3)) == 3
+    assert [len(p) for p in tokenizer.passages(query, document, size=500, stride=400, count=1)] == [23 - 3 - len(query)]
+    assert [len(passage) for passage in tokenizer.passages(query, document[:0], 10, 8, 3)] == [0]
+
+
+def test_vocabulary_of_old_repositories_is_enough(tmp_path: Path) -> None:
+    directory = make_checkpoint(tmp_path)
+    expected = load_tokenizer(directory).encode("Zip files", "an archive").ids
+    (directory / "tokenizer.json").unlink()
+    assert load_tokenizer(directory).encode("Zip files", "an archive").ids == expected
+
+
+def test_no_tokenizer_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ModelError, match=r"no usable tokenizer \(tokenizer.json or vocab.txt\)"):
+        load_tokenizer(tmp_path)
+
+
+def test_length_without_room_for_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="max_length 4 leaves no room"):
+        PairTokenizer(load_tokenizer(make_checkpoint(tmp_path)), 4)
+
+
+def test_tokenizer_without_a_pair_template_is_refused() -> None:
+    with pytest.raises(ModelError, match="the tokenizer cannot encode 'a'"):
+        PairTokenizer(Tokenizer(WordLevel({"b": 0})), 64)
+    with pytest.raises(ModelError, match="pair template could not be recognised"):
+        PairTokenizer(Tokenizer(BPE({"b": 0}, [])), 64)
