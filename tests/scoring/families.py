@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import transformers
 from tokenizers import Tokenizer
 from tokenizers.models import BPE, Unigram
 from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 from tokenizers.trainers import BpeTrainer, UnigramTrainer
-from transformers import (
-    AutoTokenizer,
-    BertTokenizerFast,
-    DistilBertTokenizerFast,
-    ElectraTokenizerFast,
-    RobertaTokenizerFast,
-    XLMRobertaTokenizerFast,
-)
 
 from tests.checkpoints import vocabulary
 
+_LIBRARY: Any = transformers  # it declares few types
 _WORDS = [word for word in vocabulary() if word.isalpha()]
 
 
@@ -37,7 +32,7 @@ def _roberta() -> Any:
     )
     tokenizer.train_from_iterator(_WORDS, trainer)
     model = _model(tokenizer)
-    return RobertaTokenizerFast(vocab=model["vocab"], merges=[tuple(merge) for merge in model["merges"]])
+    return _LIBRARY.RobertaTokenizerFast(vocab=model["vocab"], merges=[tuple(merge) for merge in model["merges"]])
 
 
 def _xlm_roberta() -> Any:
@@ -46,20 +41,18 @@ def _xlm_roberta() -> Any:
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     trainer = UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>", show_progress=False)
     tokenizer.train_from_iterator(_WORDS, trainer)
-    return XLMRobertaTokenizerFast(vocab=[tuple(piece) for piece in _model(tokenizer)["vocab"]])
+    return _LIBRARY.XLMRobertaTokenizerFast(vocab=[tuple(piece) for piece in _model(tokenizer)["vocab"]])
 
 
 def _model(tokenizer: Tokenizer) -> dict[str, Any]:
-    import json
-
     return dict(json.loads(tokenizer.to_str())["model"])
 
 
 FAMILIES: dict[str, Callable[[], Any]] = {
-    "bert": _wordpiece(BertTokenizerFast),
-    "bert-cased": _wordpiece(BertTokenizerFast, do_lower_case=False),
-    "distilbert": _wordpiece(DistilBertTokenizerFast),
-    "electra": _wordpiece(ElectraTokenizerFast),
+    "bert": _wordpiece(_LIBRARY.BertTokenizerFast),
+    "bert-cased": _wordpiece(_LIBRARY.BertTokenizerFast, do_lower_case=False),
+    "distilbert": _wordpiece(_LIBRARY.DistilBertTokenizerFast),
+    "electra": _wordpiece(_LIBRARY.ElectraTokenizerFast),
     "roberta": _roberta,
     "xlm-roberta": _xlm_roberta,
 }
@@ -68,4 +61,4 @@ FAMILIES: dict[str, Callable[[], Any]] = {
 def write(family: str, directory: Path) -> Any:
     """Write a family's tokenizer as a repository holds it, and give what transformers reads there."""
     FAMILIES[family]().save_pretrained(directory)
-    return AutoTokenizer.from_pretrained(directory)  # type: ignore[no-untyped-call]  # untyped library
+    return _LIBRARY.AutoTokenizer.from_pretrained(directory)
