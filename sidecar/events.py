@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many searches of an `_msearch` had which outcome."""
+
+    reranked: int
+    passed: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +36,13 @@ class RescoreRecord:
     model_time: float = 0.0
     total: float = 0.0
     opaque_id: str | None = None
+    counts: Counts | None = None
 
     def header(self) -> str:
-        """Give the value of the `X-Rescore` answer header."""
+        """Give the value of the `X-Rescore` answer header; for several searches it counts their outcomes."""
+        if self.counts is not None:
+            counts = self.counts
+            return f"{self.outcome}; reranked={counts.reranked}; passed={counts.passed}; failed={counts.failed}"
         if self.outcome == "reranked":
             return f"reranked; window={self.window}; model={self.model}"
         return f"{self.outcome}; reason={self.reason}"
@@ -37,6 +51,22 @@ class RescoreRecord:
         """Give the value of `Server-Timing` (W3C Server Timing): milliseconds per stage."""
         stages = {"es": self.elasticsearch, "queue": self.queue, "tokenize": self.tokenize, "model": self.model_time}
         return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in stages.items())
+
+
+def summary(parts: Sequence[RescoreRecord]) -> RescoreRecord:
+    """Give the record of several searches answered as one: times are those of the slowest, they ran together."""
+    outcomes = [part.outcome for part in parts]
+    counts = Counts(
+        reranked=outcomes.count("reranked"), passed=outcomes.count("passed"), failed=outcomes.count("failed")
+    )
+    return RescoreRecord(
+        outcome="failed" if counts.failed else "reranked" if counts.reranked else "passed",
+        counts=counts,
+        elasticsearch=max((part.elasticsearch for part in parts), default=0.0),
+        queue=max((part.queue for part in parts), default=0.0),
+        tokenize=max((part.tokenize for part in parts), default=0.0),
+        model_time=max((part.model_time for part in parts), default=0.0),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

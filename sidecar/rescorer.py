@@ -13,24 +13,27 @@ from sidecar.errors import UpstreamError
 from sidecar.events import RescoreObserver, RescoreRecord
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
+from sidecar.rescoring.endpoints import Endpoints
 from sidecar.rescoring.matching import match_expression
-from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.resolver import IndexResolver
-from sidecar.rescoring.shadow import Shadow
-from sidecar.rescoring.single import SingleSearch
 from sidecar.scoring.types import Scorer
-from sidecar.search.routes import Route, Search, Skipped
+from sidecar.search.plan import without_override
+from sidecar.search.routes import MultiSearch, MultiTemplateSearch, Route, Skipped, endpoint, index_of
 from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch
 
 _log = logging.getLogger("sidecar.rescorer")
+_SEVERAL = (MultiSearch, MultiTemplateSearch)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a request line leads to, under the configuration that held when it came."""
+    """What a request line leads to, under the configuration that held when it came.
 
-    match: Match
+    ``match`` is None where only the body tells the indices.
+    """
+
+    match: Match | None
     config: Config
 
 
@@ -48,8 +51,7 @@ class Rescorer:
         self._observer = observer
         self._clock = clock
         self._resolver = IndexResolver(config.upstream.resolve_ttl, clock)
-        self._shadow = Shadow(scorer, observer, clock)
-        self._single = SingleSearch(Pipeline(scorer, clock), self._shadow)
+        self._endpoints = Endpoints(scorer, observer, clock)
 
     def use(self, config: Config) -> None:
         """Take a new configuration for searches from now on."""
@@ -64,15 +66,24 @@ class Rescorer:
             fetch: asks Elasticsearch with the client's credentials.
         """
         config = self.config
-        if isinstance(route, Skipped):
-            return self._passed(PassThrough(route.reason))
-        if not isinstance(route, Search):
-            return self._passed(PassThrough("endpoint"))
-        found = await match_expression(route.index, config, self._resolver, headers, fetch)
-        return self._passed(found) if isinstance(found, PassThrough) else Target(found, config)
+        refused = self._refused(route, config)
+        if refused is not None:
+            return self._passed(refused, route)
+        index = index_of(route)
+        if index is None or isinstance(route, _SEVERAL):
+            return Target(None, config)
+        found = await match_expression(index, config, self._resolver, headers, fetch)
+        return self._passed(found, route) if isinstance(found, PassThrough) else Target(found, config)
 
-    def _passed(self, passed: PassThrough) -> PassThrough:
-        self._observer.search(RescoreRecord(outcome="passed", reason=passed.reason))
+    def _refused(self, route: Route, config: Config) -> PassThrough | None:
+        if isinstance(route, Skipped):
+            return PassThrough(route.reason)
+        if not config.indices:
+            return PassThrough("no_mapping")
+        return self._endpoints.refused(route)
+
+    def _passed(self, passed: PassThrough, route: Route) -> PassThrough:
+        self._observer.search(RescoreRecord(outcome="passed", reason=passed.reason, endpoint=endpoint(route)))
         return passed
 
     async def answer(self, route: Route, target: Target, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
@@ -83,35 +94,47 @@ class Rescorer:
         """
         started = self._clock()
         try:
-            found = await self._single.answer(target.match, request, fetch)
-        except UpstreamError:
-            raise
+            found = await self._found(route, target, request, fetch)
+        except UpstreamError as problem:
+            if problem.reason != "answer_too_large":
+                raise
+            found = PassThrough(problem.reason, body=without_override(request))
         except Exception:
             _log.exception("a search could not be rescored; the client gets Elasticsearch's own answer")
-            found = PassThrough("internal_error")
-        return self._told(found, target, request, self._clock() - started)
+            found = PassThrough("internal_error", body=without_override(request))
+        return self._told(found, route, target, request, self._clock() - started)
+
+    async def _found(self, route: Route, target: Target, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
+        async def match(expression: str | None) -> Match | PassThrough:
+            return await match_expression(expression, target.config, self._resolver, request.headers, fetch)
+
+        return await self._endpoints.answer(route, target.match, match, request, fetch, target.config)
 
     def _told(
-        self, found: Answer | PassThrough, target: Target, request: SearchRequest, seconds: float
+        self, found: Answer | PassThrough, route: Route, target: Target, request: SearchRequest, seconds: float
     ) -> Answer | PassThrough:
-        opaque_id = request.headers.get("x-opaque-id")
+        def whole(record: RescoreRecord) -> RescoreRecord:
+            opaque_id = request.headers.get("x-opaque-id")
+            return replace(record, total=seconds, opaque_id=opaque_id, endpoint=endpoint(route))
+
         if isinstance(found, PassThrough):
-            record = RescoreRecord(
-                outcome="failed" if found.reason == "internal_error" else "passed",
-                reason=found.reason,
-                mapping=target.match.pattern,
-                total=seconds,
-                opaque_id=opaque_id,
-            )
-            self._observer.search(record)
+            self._observer.search(whole(_of_passed(found, target)))
             return found
-        record = replace(found.record, total=seconds, opaque_id=opaque_id)
-        self._observer.search(record)
-        if record.outcome == "failed" and target.config.on_failure == "error":
-            reason = f"rescoring failed [{record.reason}] and the sidecar's on_failure is [error]"
-            return answer.error(503, "rescoring_exception", reason, record)
+        record = whole(found.record)
+        for part in found.parts or [record]:
+            self._observer.search(whole(part))
+        if record.outcome == "failed" and not found.parts and target.config.on_failure == "error":
+            return answer.error(503, answer.FAILURE, answer.failure_reason(record), record)
         return replace(found, record=record)
 
     async def close(self) -> None:
         """Stop background comparisons."""
-        await self._shadow.close()
+        await self._endpoints.close()
+
+
+def _of_passed(passed: PassThrough, target: Target) -> RescoreRecord:
+    return RescoreRecord(
+        outcome="failed" if passed.reason == "internal_error" else "passed",
+        reason=passed.reason,
+        mapping=None if target.match is None else target.match.pattern,
+    )

@@ -86,22 +86,12 @@ class Handler:
         except ValueError:
             return await exchange.forward(raw, "body_encoding")
         asked = SearchRequest(method=exchange.method, target=exchange.target, body=body, headers=exchange.lowered)
-        outcome = await self._answer(found, matched, asked, exchange)
+        outcome = await self._rescorer.answer(found, matched, asked, exchange.fetch)
         if isinstance(outcome, Answer):
             return _whole(outcome)
         if outcome.body is None:
             return await exchange.forward(raw, outcome.reason)
         return await exchange.forward_edited(outcome.body, outcome.reason)
-
-    async def _answer(
-        self, found: Route, matched: Target, asked: SearchRequest, exchange: _Exchange
-    ) -> Answer | PassThrough:
-        try:
-            return await self._rescorer.answer(found, matched, asked, exchange.fetch)
-        except UpstreamError as problem:
-            if problem.reason == "answer_too_large":
-                return PassThrough(problem.reason)
-            raise
 
 
 class _Exchange:

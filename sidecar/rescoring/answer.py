@@ -5,19 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sidecar.events import RescoreRecord
 from sidecar.upstream_types import UpstreamAnswer
 
+FAILURE: Final = "rescoring_exception"
+# The official clients refuse answers without `X-Elastic-Product` (elasticsearch#79684).
+JSON_HEADERS: Final = ((b"Content-Type", b"application/json"), (b"X-Elastic-Product", b"Elasticsearch"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer for the client. ``body`` has no content coding; ``record`` gives the added headers."""
+    """One answer for the client. ``body`` has no content coding; ``record`` gives the added headers.
+
+    ``parts`` are the records of the searches that make up the answer, none for a single search.
+    """
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
     record: RescoreRecord
+    parts: Sequence[RescoreRecord] = ()
 
 
 def from_upstream(upstream: UpstreamAnswer, record: RescoreRecord, body: bytes | None = None) -> Answer:
@@ -36,10 +45,11 @@ def elasticsearch_error(status: int, kind: str, reason: str) -> bytes:
     return json.dumps({"error": {"root_cause": [cause], **cause}, "status": status}).encode()
 
 
-def error(status: int, kind: str, reason: str, record: RescoreRecord) -> Answer:
-    """Give an error in Elasticsearch's shape.
+def failure_reason(record: RescoreRecord) -> str:
+    """Say why a failed search is answered with an error."""
+    return f"rescoring failed [{record.reason}] and the sidecar's on_failure is [error]"
 
-    The official clients refuse answers without ``X-Elastic-Product`` (elasticsearch#79684).
-    """
-    headers = [(b"Content-Type", b"application/json"), (b"X-Elastic-Product", b"Elasticsearch")]
-    return Answer(status=status, headers=headers, body=elasticsearch_error(status, kind, reason), record=record)
+
+def error(status: int, kind: str, reason: str, record: RescoreRecord) -> Answer:
+    """Give an error in Elasticsearch's shape."""
+    return Answer(status=status, headers=JSON_HEADERS, body=elasticsearch_error(status, kind, reason), record=record)

@@ -18,6 +18,8 @@ from sidecar.upstream_types import Fetch, UpstreamAnswer
 # Answers that asking again for fewer hits would not change; all others are asked for once more, unwidened,
 # since a 400 may only mean that the window is larger than `index.max_result_window`.
 _FINAL_STATUSES = frozenset({401, 403, 404, 429, 502, 503, 504})
+# A 429, but of this one search's memory: fewer hits may fit.
+_CIRCUIT_BREAKING = b"circuit_breaking_exception"
 
 
 class SingleSearch:
@@ -35,8 +37,7 @@ class SingleSearch:
         """
         planned = self.plan(match, request)
         if isinstance(planned, BadRequest):
-            record = RescoreRecord(outcome="passed", reason="bad_override", mapping=match.pattern)
-            return answer.error(400, "illegal_argument_exception", planned.message, record)
+            return bad_override(planned, match)
         if isinstance(planned, PassThrough):
             return planned
         return await self.run(planned, fetch)
@@ -50,14 +51,18 @@ class SingleSearch:
         return planned if refused is None else replace(refused, body=planned.original_body)
 
     async def run(self, planned: RescorePlan, fetch: Fetch) -> Answer | PassThrough:
-        """Carry a plan out."""
+        """Carry a plan out.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
         started = self._pipeline.now()
         upstream = await fetch(planned.method, planned.target, planned.body, None)
         if upstream.status != 200:
-            return _refused(upstream, planned)
+            return refused(upstream, planned)
         first = read_or_none(upstream.body, planned)
         if first is None:
-            return PassThrough("unreadable_answer")
+            return PassThrough("unreadable_answer", body=planned.original_body)
         if planned.mapping.mode == "shadow":
             self._shadow.compare(first, planned)
             record = RescoreRecord(outcome="passed", reason="shadow", mapping=planned.pattern)
@@ -66,8 +71,16 @@ class SingleSearch:
         return answer.from_upstream(upstream, applied.record, applied.body)
 
 
-def _refused(upstream: UpstreamAnswer, planned: RescorePlan) -> Answer | PassThrough:
-    if upstream.status not in _FINAL_STATUSES or planned.filter_path is not None:
-        return PassThrough("widened_refused")
+def bad_override(planned: BadRequest, match: Match) -> Answer:
+    """Give the 400 that names the wrong override."""
+    record = RescoreRecord(outcome="passed", reason="bad_override", mapping=match.pattern)
+    return answer.error(400, "illegal_argument_exception", planned.message, record)
+
+
+def refused(upstream: UpstreamAnswer, planned: RescorePlan) -> Answer | PassThrough:
+    """Give Elasticsearch's error where the search as it came would have it, too; else have that one sent."""
+    final = upstream.status in _FINAL_STATUSES and _CIRCUIT_BREAKING not in upstream.body
+    if not final or planned.filter_path is not None:
+        return PassThrough("widened_refused", body=planned.original_body)
     record = RescoreRecord(outcome="passed", reason="upstream_error", mapping=planned.pattern)
     return answer.from_upstream(upstream, record)

@@ -90,6 +90,14 @@ def plan(
     return found if isinstance(found, RescorePlan) else replace(found, body=read.stripped)
 
 
+def without_override(request: SearchRequest) -> bytes | None:
+    """Give a search's body less our `ext.rescore`, None where there is nothing to take out of it."""
+    try:
+        return _read(request, parameters(request.target)).stripped
+    except ValueError:
+        return None
+
+
 def _body_refused(request: SearchRequest, params: dict[str, str]) -> PassThrough | None:
     """Give the reason not to read the body at all. A body and `source` together are Elasticsearch's to refuse."""
     in_parameters = _SOURCE & params.keys()

@@ -53,6 +53,7 @@ DESCRIPTIONS: Final = {
     "circuit_open": "the model failed several times in a row; it is tried again soon",
     "split_control": "`mode: split`, and this search is in the control group",
     "shadow": "`mode: shadow`: scored beside the answer, for metrics only",
+    "several_reasons": "no search of an `_msearch` is rescored, and for different reasons",
     "widened_refused": "Elasticsearch refused the widened search; the original was sent",
     "unreadable_answer": "the answer could not be taken apart exactly; the original search was sent",
     "answer_too_large": "the widened answer exceeds `max_search_answer`; the original search was sent",

@@ -140,6 +140,26 @@ def _by_words(method: str, index: str | None, words: list[str]) -> Route:
     return NotSearch()
 
 
+_NAMES: Final[Mapping[type, str]] = {
+    MultiSearch: "msearch",
+    TemplateSearch: "search_template",
+    MultiTemplateSearch: "msearch_template",
+    AsyncSearch: "async_search",
+    AsyncGet: "async_search",
+    PointInTimeOpen: "pit",
+}
+
+
+def endpoint(found: Route) -> str:
+    """Give the short name of an endpoint, for metrics and logs."""
+    return _NAMES.get(type(found), "search")
+
+
+def index_of(found: Route) -> str | None:
+    """Give the index expression in a route's path, None where there is none."""
+    return None if isinstance(found, NotSearch | Skipped | AsyncGet) else found.index
+
+
 def parameters(target: str) -> dict[str, str]:
     """Give the query parameters as Elasticsearch reads them.
 

@@ -1,0 +1,101 @@
+"""Which part answers which endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from sidecar.config.match import Match
+from sidecar.config.model import Config
+from sidecar.events import RescoreObserver, RescoreRecord
+from sidecar.rescoring import answer
+from sidecar.rescoring.answer import Answer
+from sidecar.rescoring.multi import MultiSearch
+from sidecar.rescoring.pipeline import Pipeline
+from sidecar.rescoring.point_in_time import PointsInTime, pit_id
+from sidecar.rescoring.shadow import Shadow
+from sidecar.rescoring.single import SingleSearch
+from sidecar.scoring.types import Scorer
+from sidecar.search import routes
+from sidecar.search.multi import SubSearch
+from sidecar.search.routes import Route
+from sidecar.search.types import PassThrough, SearchRequest
+from sidecar.upstream_types import Fetch
+
+MatchName = Callable[[str | None], Awaitable[Match | PassThrough]]
+
+
+class Endpoints:
+    """Long-lived: holds what each endpoint remembers."""
+
+    def __init__(self, scorer: Scorer, observer: RescoreObserver, clock: Callable[[], float]) -> None:
+        self._pipeline = Pipeline(scorer, clock)
+        self._shadow = Shadow(scorer, observer, clock)
+        self._single = SingleSearch(self._pipeline, self._shadow)
+        self._multi = MultiSearch(self._single, self._pipeline, self._shadow)
+        self._points = PointsInTime()
+
+    def refused(self, route: Route) -> PassThrough | None:
+        """Give the reason not even to read a request's body, or None."""
+        kinds = (routes.Search, routes.MultiSearch, routes.PointInTimeOpen)
+        return None if isinstance(route, kinds) else PassThrough("endpoint")
+
+    async def answer(
+        self,
+        route: Route,
+        found: Match | None,
+        match: MatchName,
+        request: SearchRequest,
+        fetch: Fetch,
+        config: Config,
+    ) -> Answer | PassThrough:
+        """Answer a request, or say why it goes on as it came.
+
+        Args:
+            route: what the request line is.
+            found: the mapping, None where only the body tells the indices.
+            match: gives the mapping of an index expression; None means all indices.
+            request: the request.
+            fetch: asks Elasticsearch with the client's credentials.
+            config: the configuration that holds for this request.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
+        if isinstance(route, routes.MultiSearch):
+            strict = config.on_failure == "error"
+            return await self._multi.answer(request, self._subs(route.index, match), fetch, strict=strict)
+        if isinstance(route, routes.PointInTimeOpen) and found is not None:
+            return await self._open(route, found, request, fetch)
+        if found is not None:
+            return await self._single.answer(found, request, fetch)
+        return await self._unnamed(match, request, fetch)
+
+    async def _open(self, route: routes.PointInTimeOpen, found: Match, request: SearchRequest, fetch: Fetch) -> Answer:
+        upstream = await fetch(request.method, request.target, request.body or None, None)
+        self._points.learn_opened(upstream, route.index)
+        record = RescoreRecord(outcome="passed", reason="pit_open", mapping=found.pattern)
+        return answer.from_upstream(upstream, record)
+
+    async def _unnamed(self, match: MatchName, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
+        """Answer a search whose path names no index: all indices, or those of a point in time."""
+        name = pit_id(request.body)
+        expression = None if name is None else await self._points.find(name, request, fetch)
+        found = expression if isinstance(expression, PassThrough) else await match(expression)
+        if isinstance(found, PassThrough):
+            return found
+        answered = await self._single.answer(found, request, fetch)
+        if name is not None and isinstance(answered, Answer):
+            self._points.follow(answered.body, name)
+        return answered
+
+    def _subs(self, default: str | None, match: MatchName) -> Callable[[SubSearch], Awaitable[Match | PassThrough]]:
+        async def find(sub: SubSearch) -> Match | PassThrough:
+            name = pit_id(sub.body)
+            expression = sub.index or default if name is None else self._points.known(name)
+            return expression if isinstance(expression, PassThrough) else await match(expression)
+
+        return find
+
+    async def close(self) -> None:
+        """Stop background comparisons."""
+        await self._shadow.close()

@@ -1,0 +1,99 @@
+"""Point-in-time searches name no index: it is learnt when the PIT is opened here, or from the hits.
+
+A PIT search without `sort` is a ranked list like any other and is rescored. One with `sort`, be it only `_score`,
+has `sort` values in its hits that clients hand to `search_after`; a permuted page would lose and repeat hits on
+the next one, so it passes as `sorted` (seen on 9.5.3: without `sort` there are no such values, and `search_after`
+is refused). Source: Elasticsearch reference, "Open point in time" and "Paginate search results".
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from sidecar.rescoring.remembered import Remembered
+from sidecar.search.plan import without_override
+from sidecar.search.types import PassThrough, SearchRequest
+from sidecar.upstream_types import Fetch, UpstreamAnswer
+
+
+class _Pit(msgspec.Struct):
+    id: str
+
+
+class _Body(msgspec.Struct):
+    pit: _Pit | None = None
+
+
+class _Hit(msgspec.Struct):
+    index: str = msgspec.field(name="_index")
+
+
+class _Hits(msgspec.Struct):
+    hits: list[_Hit] = []
+
+
+class _Answer(msgspec.Struct):
+    id: str | None = None
+    pit_id: str | None = None
+    hits: _Hits = msgspec.field(default_factory=_Hits)
+
+
+def pit_id(body: bytes) -> str | None:
+    """Give the point-in-time id that a search body names, or None."""
+    if b"pit" not in body:
+        return None
+    try:
+        found = msgspec.json.decode(body, type=_Body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return None if found.pit is None else found.pit.id
+
+
+class PointsInTime:
+    """Remembers which index expression each point in time stands for."""
+
+    def __init__(self) -> None:
+        self._known: Remembered[str] = Remembered()
+
+    def learn_opened(self, upstream: UpstreamAnswer, expression: str) -> None:
+        """Remember the id that an answer to `_pit` gives."""
+        opened = _read(upstream)
+        if opened.id is not None:
+            self._known.put(opened.id, expression)
+
+    def follow(self, body: bytes, name: str) -> None:
+        """Remember the id that an answer hands on for ``name``: Elasticsearch may change it from search to search."""
+        expression = self._known.get(name)
+        if expression is None:
+            return
+        renewed = _read(UpstreamAnswer(status=200, headers=(), body=body)).pit_id
+        if renewed is not None:
+            self._known.put(renewed, expression)
+
+    def known(self, name: str) -> str | PassThrough:
+        """Give the index expression of the PIT ``name``, if it is known."""
+        return self._known.get(name) or PassThrough("pit_unknown")
+
+    async def find(self, name: str, request: SearchRequest, fetch: Fetch) -> str | PassThrough:
+        """Give the index expression of the PIT ``name``; an unknown one is searched as it came, to see its hits.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
+        known = self.known(name)
+        if isinstance(known, str):
+            return known
+        upstream = await fetch(request.method, request.target, without_override(request) or request.body, None)
+        names = sorted({hit.index for hit in _read(upstream).hits.hits})
+        if not names:
+            return known
+        self._known.put(name, ",".join(names))
+        return ",".join(names)
+
+
+def _read(upstream: UpstreamAnswer) -> _Answer:
+    """Read an answer; one that is an error, filtered, or not JSON tells nothing."""
+    try:
+        return msgspec.json.decode(upstream.body, type=_Answer) if upstream.status == 200 else _Answer()
+    except (msgspec.MsgspecError, RecursionError):
+        return _Answer()

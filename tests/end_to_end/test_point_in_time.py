@@ -1,0 +1,108 @@
+"""Point-in-time searches through the sidecar against a real node."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from tests.end_to_end.test_msearch import msearch
+from tests.end_to_end.test_search import raw
+
+FOX: dict[str, Any] = {"query": {"match": {"title": "fox"}}}
+
+
+@pytest.fixture
+def opened(sidecar_url: str) -> str:
+    """A PIT that was opened through the sidecar."""
+    status, headers, body = raw(sidecar_url, "/articles/_pit?keep_alive=1m", b"{}")
+    assert (status, headers["X-Rescore"]) == (200, "passed; reason=pit_open")
+    return str(json.loads(body)["id"])
+
+
+@pytest.fixture
+def foreign(direct: Elasticsearch) -> str:
+    """A PIT that the sidecar knows nothing of."""
+    return str(direct.open_point_in_time(index="articles", keep_alive="1m")["id"])
+
+
+def search(url: str, pit: str, **body: Any) -> tuple[str | None, dict[str, Any]]:
+    status, headers, answer = raw(url, "/_search", json.dumps({**FOX, "pit": {"id": pit}, **body}).encode())
+    assert status == 200, answer
+    return headers.get("X-Rescore"), json.loads(answer)
+
+
+@pytest.mark.parametrize("kind", ["opened", "foreign"])
+def test_pages_of_a_pit_are_elasticsearchs_list_with_its_window_permuted(
+    sidecar_url: str, direct: Elasticsearch, kind: str, request: pytest.FixtureRequest
+) -> None:
+    pit = request.getfixturevalue(kind)
+    found: list[str] = []
+    for start in range(0, 300, 60):
+        outcome, got = search(sidecar_url, pit, **{"from": start, "size": 60, "_source": False})
+        assert outcome is not None
+        assert outcome.startswith("reranked; window=100" if start < 100 else "passed; reason=beyond_window")
+        found += [hit["_id"] for hit in got["hits"]["hits"]]
+        pit = got["pit_id"]
+    hits = direct.search(pit={"id": pit}, query=FOX["query"], size=300)["hits"]["hits"]
+    plain = [hit["_id"] for hit in hits]
+    assert sorted(found[:100]) == sorted(plain[:100])
+    assert found[:100] != plain[:100]
+    assert found[100:] == plain[100:]
+
+
+@pytest.mark.parametrize("sort", [["_score"], [{"_score": "desc"}], ["n"], [{"_score": "desc"}, "n"]])
+def test_sorted_pits_pass_so_that_search_after_loses_nothing(
+    sidecar_url: str, opened: str, direct: Elasticsearch, sort: list[Any]
+) -> None:
+    found: list[str] = []
+    after: dict[str, Any] = {}
+    while True:
+        outcome, got = search(sidecar_url, opened, sort=sort, size=70, **after)
+        assert outcome == f"passed; reason={'search_after' if after else 'sorted'}"
+        hits = got["hits"]["hits"]
+        if not hits:
+            break
+        found += [hit["_id"] for hit in hits]
+        after = {"search_after": hits[-1]["sort"]}
+    plain = direct.search(pit={"id": opened}, query=FOX["query"], sort=sort, size=300)["hits"]["hits"]
+    assert found == [hit["_id"] for hit in plain]
+
+
+def test_a_pit_without_sort_has_no_sort_values(direct: Elasticsearch, opened: str) -> None:
+    hits = direct.search(pit={"id": opened}, query=FOX["query"])["hits"]["hits"]
+    assert not any("sort" in hit for hit in hits)
+
+
+def test_an_unknown_pit_without_hits_is_learnt_later(sidecar_url: str, foreign: str) -> None:
+    assert search(sidecar_url, foreign, size=0)[0] == "passed; reason=pit_unknown"
+    assert msearch(sidecar_url, {}, {**FOX, "pit": {"id": foreign}})[0] == "passed; reason=pit_unknown"
+    assert str(search(sidecar_url, foreign)[0]).startswith("reranked")
+    assert msearch(sidecar_url, {}, {**FOX, "pit": {"id": foreign}})[0] == "reranked; reranked=1; passed=0; failed=0"
+
+
+def test_an_unknown_pit_is_asked_without_the_override(sidecar_url: str, foreign: str) -> None:
+    outcome, got = search(sidecar_url, foreign, ext={"rescore": {"window_size": 5}})
+    assert outcome is not None
+    assert outcome.startswith("reranked; window=5")
+    assert len(got["hits"]["hits"]) == 10
+
+
+def test_a_pit_on_an_unmapped_index_is_not_ours(sidecar_url: str, direct: Elasticsearch) -> None:
+    direct.index(index="unmapped", document={"title": "fox"}, refresh=True)
+    pit = direct.open_point_in_time(index="unmapped", keep_alive="1m")["id"]
+    assert search(sidecar_url, pit)[0] == "passed; reason=no_mapping"
+    assert raw(sidecar_url, "/unmapped/_pit?keep_alive=1m", b"{}")[1]["X-Rescore"] == "passed; reason=no_mapping"
+    direct.indices.delete(index="unmapped")
+
+
+def test_a_closed_pit_gets_elasticsearchs_error(sidecar_url: str, direct: Elasticsearch, opened: str) -> None:
+    direct.close_point_in_time(id=opened)
+    body = json.dumps({**FOX, "pit": {"id": opened}}).encode()
+    assert raw(sidecar_url, "/_search", body)[0] == raw(direct_url(direct), "/_search", body)[0] == 404
+
+
+def direct_url(client: Elasticsearch) -> str:
+    return next(iter(client.transport.node_pool.all())).base_url
