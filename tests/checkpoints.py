@@ -89,13 +89,13 @@ def make_checkpoint(
     return path
 
 
-def write_model(path: Path, settings: PretrainedConfig, seed: int = 0) -> None:
-    """Write seeded weights; larger than BERT's own start, so that scores differ visibly."""
+def write_model(path: Path, settings: PretrainedConfig, seed: int = 0, spread: float = 1.0) -> None:
+    """Write seeded weights; larger than BERT's own start (``spread`` times more), so that scores differ visibly."""
     torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_config(settings)  # type: ignore[no-untyped-call]  # untyped library
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 2:
-                parameter.normal_(0, 0.08 if "embeddings" in name else 0.5 / parameter.shape[1] ** 0.5)
+                parameter.normal_(0, spread * (0.08 if "embeddings" in name else 0.5 / parameter.shape[1] ** 0.5))
     path.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(path)

@@ -1,0 +1,168 @@
+"""The engine as a whole, on small real checkpoints: caches, passages, refusals, several models."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.config import model as config
+from sidecar.errors import DeadlineExceeded, ModelError, QueueFull
+from sidecar.scoring.engine import Engine
+from sidecar.scoring.types import ScoreRequest
+from tests.checkpoints import make_checkpoint
+
+QUERY = "how do I read a zip archive"
+DOCUMENTS = ["a zip archive", "the mean of the data", "parse the options of a program", "read a file in an archive"]
+REQUEST = ScoreRequest(query=QUERY, documents=DOCUMENTS)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkpoint(tmp_path_factory.mktemp("engine"))
+
+
+@asynccontextmanager
+async def running(checkpoint: Path, **settings: Any) -> AsyncIterator[Engine]:
+    engine = Engine(config.Engine(**{"model": str(checkpoint), "dtype": "float32", "threads": 1, **settings}))
+    try:
+        await engine.start()
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def test_ready_once_started(checkpoint: Path) -> None:
+    engine = Engine(config.Engine(model=str(checkpoint)))
+    assert not engine.ready
+    await engine.start()
+    assert engine.ready
+    await engine.close()
+
+
+async def test_no_documents_no_scores(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        assert list((await engine.score(ScoreRequest(query=QUERY, documents=[]))).values) == []
+
+
+async def test_counts_pairs_and_tokens(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        scores = await engine.score(ScoreRequest(query="zip", documents=["archive", "zip archive"]))
+        assert (scores.pairs, scores.tokens, scores.model) == (2, 5 + 6, str(checkpoint))
+        assert scores.timings.model > 0
+
+
+async def test_document_encodings_are_kept(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        first = await engine.score(REQUEST)
+        again = await engine.score(ScoreRequest(query=QUERY, documents=[*DOCUMENTS[::-1], "new"]))
+        assert list(again.values)[:4] == pytest.approx(list(first.values)[::-1], abs=1e-4)
+        stats = engine.stats()
+        assert (stats["document_cache_hits_total"], stats["document_cache_misses_total"]) == (4, 5)
+        assert stats["document_cache_bytes"] > 0
+
+
+async def test_same_key_with_another_text_is_another_document(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        await engine.score(ScoreRequest(query=QUERY, documents=["a zip archive"], keys=[b"index/1/7"]))
+        await engine.score(ScoreRequest(query=QUERY, documents=["the mean"], keys=[b"index/1/7"]))
+        assert engine.stats()["document_cache_hits_total"] == 0
+
+
+async def test_document_cache_can_be_off(checkpoint: Path) -> None:
+    async with running(checkpoint, document_cache=0) as engine:
+        first, again = await engine.score(REQUEST), await engine.score(REQUEST)
+        assert list(again.values) == list(first.values)
+        assert engine.stats()["document_cache_hits_total"] == 0
+
+
+async def test_scores_are_computed_again_unless_cached(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        await engine.score(REQUEST)
+        assert (await engine.score(REQUEST)).timings.model > 0
+        assert engine.stats()["score_cache_hits_total"] == 0
+
+
+async def test_score_cache_answers_known_pairs_and_runs_the_rest(checkpoint: Path) -> None:
+    async with running(checkpoint, score_cache=1 << 20) as engine:
+        first = await engine.score(REQUEST)
+        again = await engine.score(REQUEST)
+        assert list(again.values) == list(first.values)
+        assert (again.timings.model, again.timings.queue) == (0.0, 0.0)
+        mixed = await engine.score(ScoreRequest(query=QUERY, documents=["new one", *DOCUMENTS[:2]]))
+        assert list(mixed.values)[1:] == list(first.values)[:2]
+        other = await engine.score(ScoreRequest(query="another query", documents=DOCUMENTS))
+        assert list(other.values) != list(first.values)
+        stats = engine.stats()
+        assert (stats["score_cache_hits_total"], stats["score_cache_misses_total"]) == (4 + 2, 4 + 1 + 4)
+        assert stats["score_cache_bytes"] > 0
+
+
+async def test_score_cache_keeps_within_its_bytes(checkpoint: Path) -> None:
+    async with running(checkpoint, score_cache=500) as engine:
+        await engine.score(REQUEST)
+        assert 0 < engine.stats()["score_cache_bytes"] <= 500
+
+
+async def test_a_passed_deadline_is_told(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        with pytest.raises(DeadlineExceeded):
+            await engine.score(ScoreRequest(query=QUERY, documents=DOCUMENTS, deadline=0.0))
+        assert len((await engine.score(REQUEST)).values) == 4
+
+
+async def test_too_many_pairs_are_refused_with_the_keys_name(checkpoint: Path) -> None:
+    async with running(checkpoint, max_waiting_pairs=3) as engine:
+        with pytest.raises(QueueFull, match=r"engine\.max_waiting_pairs"):
+            await engine.score(REQUEST)
+        assert engine.stats()["refused_total"] == 1
+
+
+async def test_many_requests_fail_in_place(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        late = ScoreRequest(query=QUERY, documents=DOCUMENTS, deadline=0.0)
+        good, bad, also = await engine.score_many([REQUEST, late, REQUEST])
+        assert isinstance(bad, DeadlineExceeded)
+        assert not isinstance(good, BaseException)
+        assert not isinstance(also, BaseException)
+        assert list(good.values) == pytest.approx(list(also.values), abs=1e-4)
+
+
+AGGREGATES: dict[str, Callable[[list[float]], float]] = {
+    "max": max,
+    "first": lambda values: values[0],
+    "mean": lambda values: sum(values) / len(values),
+}
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+async def test_passages_of_a_document_make_one_score(checkpoint: Path, aggregate: Any) -> None:
+    words = ["zip", "archive", "file", "read", "write", "mean", "median", "option", "parser", "value"] * 4
+    passages = config.Passages(size=16, stride=12, max_count=8, aggregate=aggregate)
+    windows = [" ".join(words[start : start + 16]) for start in (0, 12, 24)]
+    async with running(checkpoint) as engine:
+        whole = ScoreRequest(query="zip", documents=[" ".join(words), "zip"], passages=passages)
+        scores = await engine.score(whole)
+        parts = await engine.score(ScoreRequest(query="zip", documents=[*windows, "zip"]))
+    assert scores.pairs == 4
+    expected = [AGGREGATES[aggregate](list(parts.values)[:3]), parts.values[3]]
+    assert list(scores.values) == pytest.approx(expected, abs=1e-4)
+
+
+async def test_models_by_name(checkpoint: Path, tmp_path: Path) -> None:
+    other = make_checkpoint(tmp_path, seed=5)
+    async with running(checkpoint, models={"other": {"model": str(other)}}) as engine:
+        default = await engine.score(REQUEST)
+        named = await engine.score(ScoreRequest(query=QUERY, documents=DOCUMENTS, model="other"))
+        assert (default.model, named.model) == (str(checkpoint), str(other))
+        assert list(default.values) != list(named.values)
+        assert set(engine.describe()) == {str(checkpoint), str(other)}
+
+
+async def test_a_model_that_is_nowhere_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is not a directory on this machine"):
+        async with running(tmp_path / "nothing"):
+            pass
