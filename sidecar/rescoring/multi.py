@@ -75,7 +75,7 @@ class MultiSearch:
         Raises:
             UpstreamError: Elasticsearch did not answer.
         """
-        if all(isinstance(planned, PassThrough) for planned in asked.plans):
+        if asked.untouched:
             return PassThrough(_common_reason(asked.plans), body=asked.edited())
         started = self._pipeline.now()
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -21,6 +21,15 @@ Kind = TypeVar("Kind")
 _FILTER = frozenset({"filter_path"})
 # Item errors that the search as it came would have, too.
 _FINAL_STATUSES = frozenset({401, 403, 404})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One search as it is sent: to which target, and its two lines."""
+
+    target: str
+    header: bytes
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,20 +52,38 @@ class Asked:
         """Whether the client's searches are templates."""
         return self.rendered is not self.subs
 
-    def original(self, i: int) -> bytes:
-        """Give a search as it came, less our `ext.rescore`."""
+    def original(self, i: int) -> Line:
+        """Give a search as it came, less our `ext.rescore`; a template that had it goes as it was rendered."""
+        stripped = self._stripped(i)
+        if stripped is None:
+            return Line(target=self.request.target, header=self.subs[i].header, body=self.subs[i].body)
+        return Line(target=self.search_target, header=self.subs[i].header, body=stripped)
+
+    def widened(self, i: int) -> Line:
+        """Give the widened form of a search that is to be rescored, and else the search as it came."""
         planned = self.plans[i]
-        if self.templates or isinstance(planned, BadRequest):
-            return self.subs[i].body
-        stripped = planned.body if isinstance(planned, PassThrough) else planned.original_body
-        return self.subs[i].body if stripped is None else stripped
+        if not isinstance(planned, RescorePlan):
+            return self.original(i)
+        return Line(target=self.search_target, header=self.subs[i].header, body=planned.body)
+
+    def _stripped(self, i: int) -> bytes | None:
+        planned = self.plans[i]
+        if isinstance(planned, BadRequest):
+            return None
+        return planned.body if isinstance(planned, PassThrough) else planned.original_body
 
     def edited(self) -> bytes | None:
-        """Give the whole body less our `ext.rescore`, None where there is nothing to take out of it."""
-        lines = [self.original(i) for i in range(len(self.subs))]
-        if all(line is sub.body for line, sub in zip(lines, self.subs, strict=True)):
+        """Give the whole body less our `ext.rescore`; None where there is nothing to take out, or only templates."""
+        if self.templates or all(self._stripped(i) is None for i in range(len(self.plans))):
             return None
-        return multi.join((sub.header, line) for sub, line in zip(self.subs, lines, strict=True))
+        lines = [self.original(i) for i in range(len(self.plans))]
+        return multi.join((line.header, line.body) for line in lines)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the request may go on instead of being answered here."""
+        passed = all(isinstance(planned, PassThrough) for planned in self.plans)
+        return passed and not (self.templates and any(self._stripped(i) for i in range(len(self.plans))))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,13 +109,10 @@ async def fetch_all(asked: Asked, fetch: Fetch) -> Fetched:
     """
     fetched = Fetched(items={i: _error(planned) for i, planned in _of(asked, BadRequest)})
     widened = dict(_of(asked, RescorePlan))
-    others = [i for i, _ in _of(asked, PassThrough)]
-    if asked.templates:
-        await _ask(list(widened), asked, fetched, fetch)
-        await _ask_originals(others, asked, fetched, fetch)
-    else:
-        await _ask(sorted([*widened, *others]), asked, fetched, fetch)
-    await _ask_originals([i for i, plan in widened.items() if not _usable(i, plan, fetched)], asked, fetched, fetch)
+    sent = [i for i, planned in enumerate(asked.plans) if not isinstance(planned, BadRequest)]
+    await _ask({i: asked.widened(i) for i in sent}, asked.request.method, fetched, fetch)
+    again = [i for i, plan in widened.items() if not _usable(i, plan, fetched)]
+    await _ask({i: asked.original(i) for i in again}, asked.request.method, fetched, fetch)
     return fetched
 
 
@@ -109,33 +133,16 @@ def _usable(i: int, plan: RescorePlan, fetched: Fetched) -> bool:
     return first is not None or status in _FINAL_STATUSES
 
 
-async def _ask(wanted: Sequence[int], asked: Asked, fetched: Fetched, fetch: Fetch) -> None:
-    """Ask for widened searches, and for others as they came."""
-    lines = [(asked.rendered[i].header, _widened(i, asked)) for i in wanted]
-    await _send(wanted, asked.search_target, lines, asked, fetched, fetch)
+async def _ask(lines: Mapping[int, Line], method: str, fetched: Fetched, fetch: Fetch) -> None:
+    """Ask for searches, all of one target in one request."""
+    for target in dict.fromkeys(line.target for line in lines.values()):
+        group = {i: line for i, line in lines.items() if line.target == target}
+        body = multi.join((line.header, line.body) for line in group.values())
+        upstream = await fetch(method, with_parameters(target, _FILTER, {}), body, None)
+        _take(upstream, list(group), fetched)
 
 
-async def _ask_originals(wanted: Sequence[int], asked: Asked, fetched: Fetched, fetch: Fetch) -> None:
-    lines = [(asked.subs[i].header, asked.original(i)) for i in wanted]
-    await _send(wanted, asked.request.target, lines, asked, fetched, fetch)
-
-
-def _widened(i: int, asked: Asked) -> bytes:
-    planned = asked.plans[i]
-    return planned.body if isinstance(planned, RescorePlan) else asked.original(i)
-
-
-async def _send(
-    wanted: Sequence[int],
-    target: str,
-    lines: Sequence[tuple[bytes, bytes]],
-    asked: Asked,
-    fetched: Fetched,
-    fetch: Fetch,
-) -> None:
-    if not wanted:
-        return
-    upstream = await fetch(asked.request.method, with_parameters(target, _FILTER, {}), multi.join(lines), None)
+def _take(upstream: UpstreamAnswer, wanted: Sequence[int], fetched: Fetched) -> None:
     if upstream.status != 200:
         raise UnusableError("widened_refused")
     try:

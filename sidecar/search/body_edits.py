@@ -108,6 +108,18 @@ def _set(text: bytes, span: Span, spans: Mapping[str, Span], name: str, value: b
     return insertion(text, span, spans, name, value)
 
 
+def with_flags(text: bytes, flags: Mapping[str, bool]) -> bytes:
+    """Give the body with these members, whatever it had for them; one that is false and absent stays so.
+
+    Raises:
+        ValueError: it is not an object.
+    """
+    span = whole(text)
+    spans = members(text, span)
+    given = {name: b"true" if value else b"false" for name, value in flags.items() if value or name in spans}
+    return splice(text, _joined([_set(text, span, spans, name, value) for name, value in given.items()]))
+
+
 def _add_fields(text: bytes, span: Span, spans: Mapping[str, Span], added: Sequence[str]) -> Edit:
     encoded = b",".join(msgspec.json.encode(name) for name in added)
     if "fields" not in spans:

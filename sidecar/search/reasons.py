@@ -70,8 +70,8 @@ DESCRIPTIONS: Final = {
     FLEET_SEARCH: "Fleet's own endpoint",
     ROLLUP: "`_rollup_search` answers aggregations",
     SEARCH_APPLICATION: "search applications hide which indices they search",
-    "endpoint": "this search endpoint is not rescored by this version",
     "template_failed": "the template could not be rendered; the original request was sent",
+    "template_parameters": "a parameter that Elasticsearch overlooks beside a template",
     "async_unknown": "the async search was not submitted through this sidecar",
     "async_running": "the async search is not complete yet",
     # failures: the client got Elasticsearch's own answer

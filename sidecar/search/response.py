@@ -35,6 +35,12 @@ class FirstStage:
     hits: tuple[Hit, ...]
     missing_fields: int
 
+    @property
+    def took(self) -> float:
+        """The seconds that Elasticsearch says it took, 0 where it does not say."""
+        span = self.top.get("took")
+        return 0.0 if span is None else float(span.of(self.answer)) / 1000
+
 
 @dataclass(frozen=True, slots=True)
 class _Placed:

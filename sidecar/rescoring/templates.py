@@ -1,0 +1,102 @@
+"""`_search/template` and `_msearch/template`: rendered by Elasticsearch, then treated as searches.
+
+What is not rescored goes on as the template that it was, except where the template holds our `ext.rescore`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from sidecar.config.match import Match
+from sidecar.events import RescoreRecord
+from sidecar.rescoring import answer
+from sidecar.rescoring.answer import Answer
+from sidecar.rescoring.multi import MatchSub, MultiSearch
+from sidecar.rescoring.multi_fetch import Asked, Planned
+from sidecar.rescoring.single import SingleSearch
+from sidecar.search import multi, templates
+from sidecar.search.multi import SubSearch
+from sidecar.search.types import PassThrough, SearchRequest
+from sidecar.search.unsuitable import json_body
+from sidecar.upstream_types import Fetch
+
+_AT_A_TIME = 8
+
+
+class Templates:
+    """Answers template searches."""
+
+    def __init__(self, single: SingleSearch, several: MultiSearch) -> None:
+        self._single = single
+        self._multi = several
+
+    async def answer(self, match: Match, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
+        """Answer one template search, or say why it goes on as it came.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
+        if not templates.takes_parameters(request.target):
+            return PassThrough("template_parameters")
+        body = await _render(request.body, request, fetch)
+        if body is None:
+            return PassThrough("template_failed")
+        search = templates.as_search(request, body)
+        found = await self._single.answer(match, search, fetch)
+        if isinstance(found, Answer) or found.body is None:
+            return found
+        upstream = await fetch(search.method, search.target, found.body, None)
+        record = RescoreRecord(outcome="passed", reason=found.reason, mapping=match.pattern)
+        return answer.from_upstream(upstream, record)
+
+    async def answer_several(
+        self, request: SearchRequest, match: MatchSub, fetch: Fetch, *, strict: bool
+    ) -> Answer | PassThrough:
+        """Answer several template searches, or say why they go on as they came.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
+        if not json_body(request.headers.get("content-type")):
+            return PassThrough("body_format")
+        try:
+            subs = multi.split(request.body)
+        except ValueError:
+            return PassThrough("unparsable")
+        gate = asyncio.Semaphore(_AT_A_TIME)
+        planned = await asyncio.gather(*(self._plan(sub, request, match, fetch, gate) for sub in subs))
+        asked = Asked(
+            request=request,
+            subs=subs,
+            rendered=[search for search, _ in planned],
+            plans=[plan for _, plan in planned],
+            search_target=templates.search_target(request.target),
+            strict=strict,
+        )
+        return await self._multi.run(asked, fetch)
+
+    async def _plan(
+        self, sub: SubSearch, request: SearchRequest, match: MatchSub, fetch: Fetch, gate: asyncio.Semaphore
+    ) -> tuple[SubSearch, Planned]:
+        """Give the search that a template of several stands for, and its plan."""
+        found = await match(sub)
+        if isinstance(found, PassThrough):
+            return sub, found
+        async with gate:
+            body = await _render(sub.body, request, fetch)
+        if body is None:
+            return sub, PassThrough("template_failed")
+        search = replace(sub, body=body)
+        return search, self._single.plan(found, multi.as_search(search, request))
+
+
+async def _render(template: bytes, request: SearchRequest, fetch: Fetch) -> bytes | None:
+    """Give the search that a template stands for, None when Elasticsearch does not render it."""
+    upstream = await fetch("POST", templates.RENDER, template, None)
+    if upstream.status != 200 or not json_body(request.headers.get("content-type")):
+        return None
+    try:
+        return templates.rendered(template, upstream.body)
+    except ValueError:
+        return None

@@ -1,0 +1,156 @@
+"""Template and async searches, against a STAND-IN for the modules that the real node lacks (see stand_in)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from elasticsearch import Elasticsearch
+
+from sidecar.app import Sidecar, running
+from tests.end_to_end.conftest import config
+from tests.end_to_end.stand_in import StandIn, standing_in
+from tests.end_to_end.test_msearch import ndjson, settled
+
+FOX: dict[str, Any] = {"query": {"match": {"title": "fox"}}, "size": 100, "_source": ["n"]}
+TEMPLATE: dict[str, Any] = {
+    "source": '{"query":{"match":{"title":"{{text}}"}},"size":{{size}},"_source":["n"]}',
+    "params": {"text": "fox", "size": 100},
+}
+
+
+@pytest.fixture
+async def stand_in(elasticsearch_url: str, articles: str) -> AsyncIterator[StandIn]:
+    async with standing_in(elasticsearch_url) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+async def sidecar(stand_in: StandIn, checkpoint: Path) -> AsyncIterator[Sidecar]:
+    async with running(config(stand_in.url, checkpoint)) as sidecar:
+        yield sidecar
+
+
+async def post(sidecar: Sidecar, path: str, body: bytes | Any) -> tuple[int, str, Any]:
+    """Give status, `X-Rescore` and the decoded answer."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return await ask(sidecar, "POST", path, data)
+
+
+async def ask(sidecar: Sidecar, method: str, path: str, data: bytes | None = None) -> tuple[int, str, Any]:
+    headers = {"Content-Type": "application/json"} if data else {}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, sidecar.url + path, data=data, headers=headers) as answer,
+    ):
+        return answer.status, answer.headers.get("X-Rescore", ""), json.loads(await answer.read())
+
+
+async def test_a_template_is_answered_as_the_search_it_is_rendered_to(sidecar: Sidecar, stand_in: StandIn) -> None:
+    status, outcome, got = await post(sidecar, "/articles/_search/template", TEMPLATE)
+    assert (status, outcome.partition(";")[0]) == (200, "reranked")
+    assert stand_in.seen[-2:] == ["/_render/template", "/articles/_search"]
+    alone = (await post(sidecar, "/articles/_search", FOX))[2]
+    assert settled(got) == settled(alone)
+    scores = [hit["_score"] for hit in got["hits"]["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+async def test_a_stored_template_with_an_override_and_flags(sidecar: Sidecar, stand_in: StandIn) -> None:
+    stand_in.templates["mine"] = json.dumps({**FOX, "explain": True, "ext": {"rescore": {"window_size": 5}}})
+    _, outcome, got = await post(sidecar, "/articles/_search/template", {"id": "mine", "profile": True})
+    assert outcome.startswith("reranked; window=5")
+    assert "profile" in got
+    assert "_explanation" not in got["hits"]["hits"][0]
+
+
+async def test_a_template_that_passes_goes_on_as_it_was(sidecar: Sidecar, stand_in: StandIn) -> None:
+    sort = TEMPLATE | {"source": {"query": {"match": {"title": "{{text}}"}}, "sort": ["n"]}}
+    assert (await post(sidecar, "/articles/_search/template", sort))[1] == "passed; reason=sorted"
+    assert stand_in.seen[-1] == "/articles/_search/template"
+    with_ext = {"source": {**FOX, "sort": ["n"], "ext": {"rescore": {}}}}
+    status, outcome, _ = await post(sidecar, "/articles/_search/template", with_ext)
+    assert (status, outcome) == (200, "passed; reason=sorted")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reason"),
+    [
+        ("/articles/_search/template", {"id": "nowhere"}, "template_failed"),
+        ("/articles/_search/template?size=3", TEMPLATE, "template_parameters"),
+        ("/other/_search/template", TEMPLATE, "no_mapping"),
+    ],
+)
+async def test_templates_that_are_not_rendered_here(sidecar: Sidecar, path: str, body: Any, reason: str) -> None:
+    assert (await post(sidecar, path, body))[1] == f"passed; reason={reason}"
+
+
+async def test_several_templates_are_fetched_and_scored_together(sidecar: Sidecar, stand_in: StandIn) -> None:
+    stripped = {"source": {**FOX, "sort": ["n"], "ext": {"rescore": {}}}}
+    lines = [
+        *({"index": "articles"}, TEMPLATE),
+        *({"index": "articles"}, {"id": "nowhere"}),
+        *({"index": "articles"}, {"source": {"query": {"match_all": {}}}}),
+        *({"index": "articles"}, TEMPLATE | {"params": {"text": "lazy", "size": 100}}),
+        *({"index": "articles"}, stripped),
+    ]
+    status, outcome, got = await post(sidecar, "/_msearch/template", ndjson(*lines))
+    assert (status, outcome) == (200, "reranked; reranked=2; passed=3; failed=0")
+    assert [item["status"] for item in got["responses"]] == [200, 404, 200, 200, 200]
+    assert stand_in.seen[-2:] == ["/_msearch", "/_msearch/template"]
+    alone = (await post(sidecar, "/articles/_search", FOX))[2]
+    assert settled(got["responses"][0]) == settled({**alone, "status": 200})
+
+
+async def test_several_templates_that_pass_go_on_as_they_were(sidecar: Sidecar, stand_in: StandIn) -> None:
+    lines = [{"index": "articles"}, {"source": {"query": {"match_all": {}}}}, {"index": "other"}, TEMPLATE]
+    assert (await post(sidecar, "/_msearch/template", ndjson(*lines)))[1] == "passed; reason=several_reasons"
+    assert stand_in.seen[-1] == "/_msearch/template"
+
+
+async def test_an_async_search_that_completes_at_once_is_rescored(sidecar: Sidecar) -> None:
+    status, outcome, got = await post(sidecar, "/articles/_async_search", {**FOX, "size": 10, "from": 20})
+    assert (status, outcome.partition(";")[0]) == (200, "reranked")
+    alone = (await post(sidecar, "/articles/_search", {**FOX, "size": 10, "from": 20}))[2]
+    assert [hit["_id"] for hit in got["response"]["hits"]["hits"]] == [hit["_id"] for hit in alone["hits"]["hits"]]
+    assert "id" not in got
+
+
+async def test_an_async_search_is_rescored_when_it_is_complete(
+    sidecar: Sidecar, stand_in: StandIn, elasticsearch_url: str
+) -> None:
+    stand_in.running = True
+    search = {**FOX, "size": 10}
+    _, outcome, got = await post(sidecar, "/articles/_async_search?wait_for_completion_timeout=0", search)
+    with Elasticsearch(elasticsearch_url) as client:
+        plain = client.search(index="articles", query=FOX["query"], size=10, source_includes=["n"])
+    assert outcome == "passed; reason=async_running"
+    assert got["response"]["hits"] == plain["hits"]
+    path = f"/_async_search/{got['id']}"
+    assert (await ask(sidecar, "GET", path))[1] == "passed; reason=async_running"
+    stand_in.running = False
+    _, outcome, got = await ask(sidecar, "GET", path)
+    assert outcome.startswith("reranked; window=100")
+    alone = (await post(sidecar, "/articles/_search", search))[2]
+    assert [hit["_id"] for hit in got["response"]["hits"]["hits"]] == [hit["_id"] for hit in alone["hits"]["hits"]]
+    _, _, filtered = await ask(sidecar, "GET", path + "?filter_path=response.hits.hits._id")
+    assert list(filtered["response"]["hits"]["hits"][0]) == ["_id"]
+    del stand_in.stored[got["id"]]
+    assert (await ask(sidecar, "GET", path))[:2] == (404, "passed; reason=upstream_error")
+
+
+async def test_an_async_search_that_was_not_submitted_here_passes(sidecar: Sidecar) -> None:
+    assert (await ask(sidecar, "GET", "/_async_search/other"))[:2] == (404, "passed; reason=async_unknown")
+
+
+async def test_a_node_without_these_modules_says_so_itself(elasticsearch_url: str, checkpoint: Path) -> None:
+    async with running(config(elasticsearch_url, checkpoint)) as sidecar:
+        status, outcome, got = await post(sidecar, "/articles/_async_search", FOX)
+        assert (status, outcome) == (400, "passed; reason=widened_refused")
+        assert "no handler found" in got["error"]
+        status, outcome, got = await post(sidecar, "/articles/_search/template", TEMPLATE)
+        assert (status, outcome) == (400, "passed; reason=template_failed")
