@@ -120,7 +120,7 @@ class Engine(Section):
     revision: str | None = Field(None, description="Commit, tag or branch of the default model on the hub.")
     head: Literal["auto", "one_logit", "two_logits"] = Field("auto", description="How logits become a score.")
     models: dict[str, Model] = Field(default_factory=dict, description="Further models by the name mappings use.")
-    backend: Literal["auto", "torch", "onnx", "openvino"] = Field("auto", description="What runs the model.")
+    backend: Literal["auto", "torch", "onnx"] = Field("auto", description="What runs the model.")
     device: str = Field("auto", description="`auto`, `cpu`, `cuda`, or `cuda:N`.")
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field("auto", description="Arithmetic.")
     max_length: int = Field(512, ge=8, le=8192, description="Tokens of query and document together.")

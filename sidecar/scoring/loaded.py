@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,12 +120,10 @@ def load(model: config.Model, engine: config.Engine) -> Loaded:
     Raises:
         ModelError: it cannot be had.
     """
-    from sidecar.scoring.backends.torch import TorchBackend
-
     files = find(model.model, model.revision)
     length = min(model.max_length or engine.max_length, _positions(files) or 1 << 30)
     tokenizer = PairTokenizer(load_tokenizer(files.directory), length)
-    backend = TorchBackend(files, engine)
+    backend = _backend(files, engine)
     head = head_of(backend.labels, model.head)
     [query, document] = tokenizer.encode(["warm up", "a first pair, so that no search waits for it"])
     backend.logits([tokenizer.join(query, document)] * 2)
@@ -139,6 +138,17 @@ def load(model: config.Model, engine: config.Engine) -> Loaded:
         ByteCache(engine.document_cache),
         ByteCache(engine.score_cache),
     )
+
+
+def _backend(files: ModelFiles, engine: config.Engine) -> Any:
+    """Build what runs the model. `auto` is torch, the fastest measured (docs/performance.md), where it is installed."""
+    if engine.backend == "onnx" or (engine.backend == "auto" and importlib.util.find_spec("torch") is None):
+        from sidecar.scoring.backends.onnx import OnnxBackend
+
+        return OnnxBackend(files, engine)
+    from sidecar.scoring.backends.torch import TorchBackend
+
+    return TorchBackend(files, engine)
 
 
 def _positions(files: ModelFiles) -> int | None:

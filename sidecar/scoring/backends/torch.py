@@ -19,7 +19,7 @@ from sidecar.scoring.heads import declared_labels
 from sidecar.scoring.loading import ModelFiles
 from sidecar.scoring.tokenization import EncodedPair
 
-_CPU_BUDGET = 4096
+_CPU_BUDGET = 2048
 _CUDA_BUDGET = 65_536
 
 
