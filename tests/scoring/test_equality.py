@@ -105,3 +105,12 @@ async def test_scores_do_not_depend_on_the_company(checkpoint: Path, budget: int
     mixed = ScoreRequest(query=QUERY, documents=[texts[i] for i in shuffled])
     found = (await scored(checkpoint, [*company, mixed, *company], token_budget=budget))[1]
     np.testing.assert_allclose(found, [alone[i][0] for i in shuffled], atol=1e-4)
+
+
+async def test_half_precision_does_not_tie_what_full_precision_tells_apart(checkpoint: Path) -> None:
+    texts = documents(80)
+    request = ScoreRequest(query=QUERY, documents=texts)
+    [full] = await scored(checkpoint, [request])
+    [half] = await scored(checkpoint, [request], dtype="bfloat16")
+    assert len(set(half)) >= 0.9 * len(set(full))
+    assert np.corrcoef(full, half)[0, 1] > 0.9

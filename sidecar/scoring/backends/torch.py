@@ -30,6 +30,7 @@ class TorchBackend:
         self.device = _device(engine.device)
         self.dtype, self._why = _dtype(engine.dtype, self.device)
         self._model = _load(files).to(self.device, self.dtype)
+        _keep_head_in_fp32(self._model)
         self.labels = int(self._model.config.num_labels)
         self._pad = int(self._model.config.pad_token_id or 0)
         self._takes_types = "token_type_ids" in inspect.signature(self._model.forward).parameters
@@ -147,6 +148,18 @@ def _load(files: ModelFiles) -> Any:
     if fresh:
         raise ModelError(f"the model {files.name!r} has no trained ranking head ({', '.join(sorted(fresh))} missing)")
     return model.eval()
+
+
+def _keep_head_in_fp32(model: Any) -> None:
+    """Compute the head in fp32 whatever the encoder runs in: bfloat16 logits have 8 bits, and would tie many hits."""
+
+    def widen(_: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return tuple(value.float() for value in inputs)
+
+    base = getattr(model, model.base_model_prefix)
+    for head in (getattr(base, "pooler", None), getattr(model, "pre_classifier", None), model.classifier):
+        if head is not None:
+            head.float().register_forward_pre_hook(widen)
 
 
 def _labels_in_weights(files: ModelFiles) -> int:
