@@ -1,6 +1,6 @@
 """What is generated from the configuration's values: the JSON schema, and the tables of the documentation.
 
-``python -m sidecar.config.reference`` writes both into the repository; tests check that they are current.
+``python -m sidecar.config.reference`` writes them into the repository; tests check that they are current.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from sidecar.config.model import Config, Section
+from sidecar.search.reasons import DESCRIPTIONS
 
-BEGIN, END = "<!-- generated: keys -->", "<!-- /generated -->"
+PAGES = ("docs/configuration.md", "docs/operations.md")
 _ANNOTATED_NAMES = {float: "time", int: "size"}
 
 
@@ -105,17 +106,27 @@ def _default(field: FieldInfo) -> str:
     return f"`{json.dumps(value)}`"
 
 
+def reason_table() -> str:
+    """Give the documentation's table of reasons why a search is not rescored."""
+    rows = [f"| `{reason}` | {text.replace('|', chr(92) + '|')} |" for reason, text in sorted(DESCRIPTIONS.items())]
+    return "\n".join(["| reason | meaning |", "|---|---|", *rows, ""])
+
+
 def updated(document: str) -> str:
-    """Give a Markdown document with its generated part made current."""
-    part = f"{BEGIN}\n\n{tables()}\n{END}"
-    return re.sub(f"{BEGIN}.*{END}", lambda _: part, document, flags=re.DOTALL)
+    """Give a Markdown document with its generated parts made current."""
+    for mark, part in (("keys", tables), ("reasons", reason_table)):
+        begin, end = f"<!-- generated: {mark} -->", f"<!-- /generated: {mark} -->"
+        text = f"{begin}\n\n{part()}\n{end}"
+        document = re.sub(f"{begin}.*{end}", lambda _, text=text: text, document, flags=re.DOTALL)  # type: ignore[misc]
+    return document
 
 
 def main(root: Path) -> None:
     """Write the schema and the tables into a checkout."""
     (root / "configs/schema.json").write_text(schema_text(), "utf-8")
-    page = root / "docs/configuration.md"
-    page.write_text(updated(page.read_text("utf-8")), "utf-8")
+    for name in PAGES:
+        page = root / name
+        page.write_text(updated(page.read_text("utf-8")), "utf-8")
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def test_the_replayed_image_runs_the_sidecar(installed: Path, tmp_path: Path) ->
     environment = {"PATH": f"{installed}/bin", "HOME": str(tmp_path)}
     arguments = ["check-config", str(ROOT / "configs" / "docker.yaml")]
     ran = subprocess.run(
-        [installed / "bin" / "sidecar", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [str(installed / "bin" / "sidecar"), *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert ran.returncode == 0, ran.stderr
     assert "http://elasticsearch:9200" in ran.stdout
@@ -147,7 +147,7 @@ def test_the_replayed_image_carries_the_bundled_model(installed: Path, tmp_path:
         "m = l.load(Model(model='bundled'), Engine(model='bundled')); print(m.describe()['head']); m.scheduler.close()"
     )
     environment = {"PATH": f"{installed}/bin", "HOME": str(tmp_path)}
-    command = [installed / "bin" / "python", "-W", "error::ImportWarning", "-c", code]
+    command = [str(installed / "bin" / "python"), "-W", "error::ImportWarning", "-c", code]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout.strip()) == (0, "one_logit"), ran.stderr
 
