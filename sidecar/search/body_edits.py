@@ -19,13 +19,9 @@ _FIELD_LISTS = ("fields", "docvalue_fields", "stored_fields")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentPlan:
-    """``added`` are the field names that were added to `fields` for the model alone, to be removed again.
-
-    ``fields_are_ours``: the client asked for nothing that Elasticsearch answers in `fields`.
-    """
+    """``added`` are the field names that were added to `fields` for the model alone, to be removed again."""
 
     added: tuple[str, ...] = ()
-    fields_are_ours: bool = True
 
 
 def refuse_duplicates(text: bytes) -> None:
@@ -73,7 +69,7 @@ def documents(body: Mapping[str, Any], params: Mapping[str, str], mapping: Index
         source = source_filter(body, params)
         fields = [name for name in fields if not source.shows(name)]
     missing = [name for name in dict.fromkeys(fields) if not any(matches(pattern, name) for pattern in asked)]
-    return DocumentPlan(added=tuple(missing), fields_are_ours=not asked)
+    return DocumentPlan(added=tuple(missing))
 
 
 def _client_fields(body: Mapping[str, Any], params: Mapping[str, str]) -> list[str]:

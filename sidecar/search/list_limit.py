@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_DEFAULT_SIZE = 10
 _COMPOUND_DEFAULT = 10
 _SEMANTIC_LEAST = 10
 _DEPTH = 64
@@ -22,6 +23,12 @@ class ListLimit:
 
     hits: int
     ends: bool
+
+
+def default_size(body: Mapping[str, Any]) -> int:
+    """Give the hits on a page of a search without `size`; a `rescorer` retriever gives all it rescored."""
+    name, inner = _only(body.get("retriever"))
+    return _rank_window(name, inner) if name == "rescorer" else _DEFAULT_SIZE
 
 
 def list_limit(body: Mapping[str, Any], size: int) -> ListLimit | None:

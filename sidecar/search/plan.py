@@ -17,7 +17,7 @@ from sidecar.config.model import IndexMapping
 from sidecar.search import body_edits, reasons
 from sidecar.search.body_edits import DocumentPlan
 from sidecar.search.json_splice import members, whole
-from sidecar.search.list_limit import list_limit
+from sidecar.search.list_limit import default_size, list_limit
 from sidecar.search.overrides import Overrides, overrides
 from sidecar.search.query_text import query_text
 from sidecar.search.routes import parameters, with_parameters
@@ -25,7 +25,6 @@ from sidecar.search.types import BadRequest, PassThrough, SearchRequest, Setting
 from sidecar.search.unsuitable import json_body, unsuitable
 from sidecar.search.window import window
 
-_DEFAULT_SIZE = 10
 _JSON = msgspec.json.Decoder()
 _SOURCE = frozenset({"source", "source_content_type"})
 # These are taken out of the target: ours go into the body, and the answer is filtered after rescoring.
@@ -165,7 +164,7 @@ def _page(read: _Read, window_size: int) -> Window | PassThrough:
     """Give the window; parameters win over the body, as in Elasticsearch."""
     try:
         from_ = _whole_number(read.params.get("from", read.value.get("from", 0)))
-        size = _whole_number(read.params.get("size", read.value.get("size", _DEFAULT_SIZE)))
+        size = _whole_number(read.params.get("size", read.value.get("size", default_size(read.value))))
     except ValueError:
         return PassThrough(reasons.BAD_PARAMETERS)
     return window(from_, size, window_size, list_limit(read.value, size))

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sidecar.search import explain, filter_path
+from sidecar.search import added_fields, explain, filter_path
 from sidecar.search.body_edits import DocumentPlan
 from sidecar.search.documents import text_of
 from sidecar.search.json_splice import Edit, Span, elements, members, removals, splice, whole
@@ -193,14 +193,12 @@ def _written(placed: _Placed, plan: RescorePlan, *, rescored: bool, model: str) 
 
 
 def _stripped(raw: bytes, span: Span, found: Mapping[str, Span], documents: DocumentPlan) -> list[Edit]:
-    """Give the edits that remove the added fields; `fields` goes when nothing of the client's is in it."""
+    """Give the edits that remove the added fields."""
     if not documents.added or "fields" not in found:
         return []
-    inner = members(raw, found["fields"])
-    ours = [name for name in inner if any(added == name or added.startswith(f"{name}.") for added in documents.added)]
-    if documents.fields_are_ours and len(ours) == len(inner):
-        return removals(raw, span, found, ["fields"])
-    return removals(raw, found["fields"], inner, ours)
+    place = found["fields"]
+    left = added_fields.without(raw, place, documents.added)
+    return removals(raw, span, found, ["fields"]) if left is None else [Edit(place.start, place.end, left)]
 
 
 def number(score: float | None) -> bytes:

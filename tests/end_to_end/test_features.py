@@ -1,0 +1,326 @@
+"""Request features against a real node: a rescored answer differs from the direct one in order and scores alone."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import zstandard
+from elasticsearch import Elasticsearch
+
+from tests.end_to_end.conftest import Background, config
+from tests.end_to_end.test_search import raw
+
+FOX: dict[str, Any] = {"match": {"title": "fox"}}
+KNN = {"field": "vec", "query_vector": [1, 0], "k": 5, "num_candidates": 30}
+PART = {"match": {"parts.text": "fox"}}
+SCORES = ("_score", "_explanation")
+RESCORE = {"window_size": 50, "query": {"rescore_query": {"match": {"body": "lazy dog"}}}}
+
+
+@pytest.fixture(scope="module")
+def url(elasticsearch_url: str, articles: str, checkpoint: Any) -> Iterator[str]:
+    """A sidecar that rescores indices of all kinds."""
+    with Elasticsearch(elasticsearch_url) as client:
+        shapes(client)
+    settings = config(elasticsearch_url, checkpoint).model_dump()
+    plain = settings["indices"]["articles"]
+    for index in ("stored", "synthetic", "dark"):
+        settings["indices"][index] = plain | {"fields": ["title", "body"]}
+    settings["indices"]["nested"] = plain | {"fields": ["title", "parts.text", "object.a", "copy"]}
+    background = Background(type(config(elasticsearch_url, checkpoint)).model_validate(settings))
+    yield background.start()
+    background.stop()
+
+
+def shapes(client: Elasticsearch) -> None:
+    """Make indices whose documents come in other shapes than a plain `_source`."""
+    text = {"type": "text"}
+    make(
+        client, "stored", {"_source": {"enabled": False}, "properties": {"title": text, "body": text | {"store": True}}}
+    )
+    make(client, "dark", {"_source": {"enabled": False}, "properties": {"title": text, "body": text}})
+    title = {"type": "text", "store": True}
+    synthetic = {"properties": {"title": title, "body": {"type": "keyword"}, "n": {"type": "integer"}}}
+    make(client, "synthetic", synthetic, **{"index.mapping.source.mode": "synthetic"})
+    parts = {"type": "nested", "properties": {"text": text, "n": {"type": "integer"}}}
+    nested = {"title": text, "parts": parts, "object": {"properties": {"a": text}}, "copy": text}
+    nested |= {"from": text | {"copy_to": "copy"}, "vec": {"type": "dense_vector", "dims": 2}}
+    make(client, "nested", {"properties": nested})
+
+
+def make(client: Elasticsearch, index: str, mappings: dict[str, Any], **settings: Any) -> None:
+    client.indices.delete(index=index, ignore_unavailable=True)
+    client.indices.create(index=index, mappings=mappings, settings={"number_of_replicas": 0, **settings})
+    for i in range(30):
+        parts = [{"text": f"fox part {i}", "n": i}, {"text": f"dog {i}"}]
+        document = {"title": f"fox {i}", "body": f"text {i % 7}", "n": i}
+        if index == "nested":
+            document |= {"parts": parts, "object": [{"a": f"x {i}"}, {"a": "y"}], "from": f"c {i}", "vec": [1.0, i]}
+        client.index(index=index, id=str(i), document=document)
+    client.indices.refresh(index=index)
+
+
+def exact(body: bytes) -> Any:
+    """Decode with key order and the spelling of numbers."""
+    return json.loads(
+        body, object_pairs_hook=lambda pairs: [["", ""], *map(list, pairs)], parse_float=str, parse_int=str
+    )
+
+
+def member(pairs: Any, *names: str) -> Any:
+    """Give a member of what `exact` gives."""
+    for name in names:
+        pairs = next((value for key, value in pairs if key == name), [])
+    return pairs
+
+
+def unscored(hit: Any) -> str:
+    """Give a hit without its scores. `_source` in any order of keys: Elasticsearch filters it in another way when
+    `fields` are asked for, too, as they are for the model where the filter hides its fields."""
+    return json.dumps([(key, loose(value) if key == "_source" else value) for key, value in hit if key not in SCORES])
+
+
+def loose(value: Any) -> Any:
+    if isinstance(value, list) and value and value[0] == ["", ""]:
+        return sorted((key, loose(inner)) for key, inner in value)
+    return [loose(inner) for inner in value] if isinstance(value, list) else value
+
+
+def assert_permuted(url: str, direct_url: str, path: str, body: dict[str, Any] | None, *, size: int = 100) -> None:
+    """Check that a rescored page has hits of the direct list's window, byte for byte, and all else as it was."""
+    status, headers, answer = raw(url, path, None if body is None else json.dumps(body).encode())
+    assert (status, headers["X-Rescore"].partition(";")[0]) == (200, "reranked"), headers["X-Rescore"]
+    plain = raw(direct_url, path, None if body is None else json.dumps(body).encode())[2]
+    wide = raw(direct_url, path, json.dumps((body or {}) | {"size": size}).encode())[2] if body else plain
+    got, direct = exact(answer), exact(plain)
+    hits = member(got, "hits", "hits")
+    assert len(hits) == len(member(direct, "hits", "hits"))
+    assert {unscored(hit) for hit in hits} <= {unscored(hit) for hit in member(exact(wide), "hits", "hits")}
+    scores = [float(member(hit, "_score")) for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    assert [key for key, _ in got] == [key for key, _ in direct]
+    for key in ("timed_out", "_shards", "aggregations", "suggest"):
+        assert member(got, key) == member(direct, key)
+    assert member(got, "hits", "total") == member(direct, "hits", "total")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"query": FOX, "collapse": {"field": "tag", "inner_hits": {"name": "most", "size": 2}}},
+        {"query": FOX, "aggs": {"tags": {"terms": {"field": "tag"}}, "top": {"top_hits": {"size": 2}}}},
+        {"query": FOX, "post_filter": {"term": {"tag": "t1"}}},
+        {"query": FOX, "highlight": {"fields": {"title": {}}}},
+        {"query": FOX, "suggest": {"s": {"text": "foxx", "term": {"field": "title"}}}},
+        {"query": FOX, "rescore": RESCORE},
+        {"query": FOX, "min_score": 0.0001},
+        {"query": FOX, "track_total_hits": False},
+        {"query": FOX, "track_total_hits": 5},
+        {"query": FOX, "track_scores": True, "timeout": "30s", "stats": ["g"]},
+        {"query": FOX, "_source": False},
+        {"query": FOX, "_source": "n"},
+        {"query": FOX, "_source": ["n", "ti*"]},
+        {"query": FOX, "_source": ["tag", "n"]},
+        {"query": FOX, "_source": {"excludes": ["body"]}},
+        {"query": FOX, "_source": {"includes": ["*"], "excludes": ["title", "body"]}},
+        {"query": FOX, "fields": ["tag", "title.raw"], "_source": False},
+        {"query": FOX, "fields": ["n"], "_source": ["tag", "n"]},
+        {"query": FOX, "fields": ["*"]},
+        {"query": FOX, "stored_fields": ["title"]},
+        {"query": FOX, "docvalue_fields": ["n", "tag"], "_source": ["n"]},
+        {"query": FOX, "runtime_mappings": {"r": {"type": "keyword"}}, "fields": ["r"]},
+        {"query": FOX, "explain": True},
+        {"query": FOX, "version": True, "seq_no_primary_term": True},
+        {"query": FOX, "indices_boost": [{"articles": 2}]},
+        {"query": {"match": {"title": {"query": "fox", "_name": "named"}}}},
+        {"query": FOX, "sort": ["_score"]},
+        {"query": FOX, "sort": []},
+        {"retriever": {"standard": {"query": FOX}}},
+        {"retriever": {"rescorer": {"rescore": RESCORE, "retriever": {"standard": {"query": FOX}}}}},
+    ],
+    ids=lambda body: "-".join([*body, json.dumps(body.get("_source", ""))]),
+)
+def test_a_feature_of_the_body(url: str, elasticsearch_url: str, body: dict[str, Any]) -> None:
+    size = 50 if "rescorer" in json.dumps(body) else 100
+    assert_permuted(url, elasticsearch_url, "/articles/_search", body, size=size)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "typed_keys=true&rest_total_hits_as_int=true",
+        "_source_excludes=title&_source_includes=n,title,tag",
+        "_source=n,tag",
+        "_source=false",
+        "explain=true",
+        "preference=_local&request_cache=true&ignore_unavailable=true&allow_partial_search_results=true",
+        "human&pretty&error_trace",
+        "include_named_queries_score",
+        "sort=_score:desc",
+        "search_type=dfs_query_then_fetch",
+        "stored_fields=body&docvalue_fields=n",
+    ],
+)
+def test_a_feature_of_the_parameters(url: str, elasticsearch_url: str, parameters: str) -> None:
+    aggs = {"tags": {"terms": {"field": "tag"}}}
+    assert_permuted(url, elasticsearch_url, f"/articles/_search?{parameters}", {"query": FOX, "aggs": aggs})
+
+
+@pytest.mark.parametrize(
+    ("index", "body"),
+    [
+        ("stored", {"query": FOX, "stored_fields": ["body"]}),
+        ("synthetic", {"query": FOX}),
+        ("synthetic", {"query": FOX, "_source": False}),
+        ("synthetic", {"query": FOX, "_source": ["n"]}),
+        ("nested", {"query": FOX, "knn": KNN}),
+        ("nested", {"query": {"bool": {"should": [FOX, {"knn": KNN}]}}}),
+        (
+            "nested",
+            {"query": {"nested": {"path": "parts", "query": {"match": {"parts.text": "fox"}}, "inner_hits": {}}}},
+        ),
+        ("nested", {"query": FOX, "_source": False, "fields": ["object.*", "parts.n"]}),
+        ("nested", {"query": FOX, "_source": {"excludes": ["object", "parts", "title"]}}),
+        ("nested", {"query": FOX, "_source": ["from", "parts.n"]}),
+    ],
+)
+def test_documents_of_other_shapes(url: str, elasticsearch_url: str, index: str, body: dict[str, Any]) -> None:
+    assert_permuted(url, elasticsearch_url, f"/{index}/_search", body)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reason"),
+    [
+        ("/dark/_search", {"query": FOX}, "no_document_text"),
+        ("/articles/_search", {"query": FOX, "stored_fields": "_none_"}, "stored_fields_none"),
+        ("/articles/_search", {"query": FOX, "sort": [{"_score": "asc"}]}, "sorted"),
+        ("/nested/_search", {"retriever": {"knn": KNN}}, "no_query_text"),
+        ("/articles/_search", {"query": FOX, "size": 10001}, "widened_refused"),
+        ("/articles/_search", {"retriever": {"nope": {}}}, "no_query_text"),
+        ("/articles/_search?filter_path=**.reason", {"query": FOX, "size": 10001}, "widened_refused"),
+    ],
+)
+def test_what_passes_is_elasticsearchs_answer(
+    url: str, elasticsearch_url: str, path: str, body: dict[str, Any], reason: str
+) -> None:
+    status, headers, answer = raw(url, path, json.dumps(body).encode())
+    plain = raw(elasticsearch_url, path, json.dumps(body).encode())
+    assert headers["X-Rescore"] == f"passed; reason={reason}"
+    assert (status, without_took(answer)) == (plain[0], without_took(plain[2]))
+
+
+def without_took(body: bytes) -> Any:
+    return {key: value for key, value in json.loads(body).items() if key != "took"}
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        *("hits.hits._id", "**._id", "-hits.hits._source", "hits.*.*ource.n", "took,hits.hits", "nope", "-hits"),
+        *("hits.hits._source.t*,-hits.hits._source.tag", "hits.total,-hits.total.relation", "*.hits.*._score", "-**.n"),
+        *("hits.max_score", "hits.hits._source.*", "-*", "**", "hits.**.n", "_shards", "aggregations.tags.buckets.key"),
+    ],
+)
+def test_filter_path(url: str, elasticsearch_url: str, filters: str) -> None:
+    body = json.dumps({"query": FOX, "aggs": {"tags": {"terms": {"field": "tag"}}}}).encode()
+    path = f"/articles/_search?filter_path={quote(filters)}"
+    status, headers, answer = raw(url, path, body)
+    assert (status, headers["X-Rescore"].partition(";")[0]) == (200, "reranked")
+    assert shape(json.loads(answer)) == shape(json.loads(raw(elasticsearch_url, path, body)[2]))
+
+
+def shape(value: Any) -> Any:
+    """Give the keys of objects in order, the lengths of arrays, and the types of the rest."""
+    if isinstance(value, dict):
+        return [(key, shape(inner)) for key, inner in value.items()]
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    return "number" if isinstance(value, int | float) else type(value).__name__
+
+
+def content_type(headers: dict[str, str]) -> str:
+    return {name.lower(): value for name, value in headers.items()}["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("format_", "accept"),
+    [("yaml", None), ("cbor", None), ("smile", None), (None, "application/yaml"), (None, "application/cbor")],
+)
+def test_other_answer_formats_pass(url: str, elasticsearch_url: str, format_: str | None, accept: str | None) -> None:
+    path = "/articles/_search" + (f"?format={format_}" if format_ else "")
+    headers = {"Accept": accept} if accept else {}
+    body = json.dumps({"query": FOX}).encode()
+    got, direct = raw(url, path, body, **headers), raw(elasticsearch_url, path, body, **headers)
+    assert got[1]["X-Rescore"] == "passed; reason=answer_format"
+    assert (got[0], content_type(got[1])) == (200, content_type(direct[1]))
+    assert len(got[2]) == pytest.approx(len(direct[2]), abs=4)
+
+
+@pytest.mark.parametrize(
+    ("coding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", zstandard.compress)]
+)
+def test_compressed_bodies(url: str, coding: str, encode: Any) -> None:
+    body = encode(json.dumps({"query": FOX}).encode())
+    status, headers, _ = raw(url, "/articles/_search", body, Content_Encoding=coding)
+    assert (status, headers["X-Rescore"].partition(";")[0]) == (200, "reranked")
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+def test_a_body_that_cannot_be_decoded_is_elasticsearchs_to_refuse(
+    url: str, elasticsearch_url: str, coding: str
+) -> None:
+    got = raw(url, "/articles/_search", b"{}", Content_Encoding=coding)
+    assert got[1]["X-Rescore"] == "passed; reason=body_encoding"
+    assert got[0] == raw(elasticsearch_url, "/articles/_search", b"{}", Content_Encoding=coding)[0]
+
+
+@pytest.mark.parametrize("version", [8, 9])
+def test_versioned_media_types(url: str, version: int) -> None:
+    media = f"application/vnd.elasticsearch+json;compatible-with={version}"
+    body = json.dumps({"query": FOX}).encode()
+    _, headers, _ = raw(url, "/articles/_search", body, Accept=media, Content_Type=media)
+    assert headers["X-Rescore"].startswith("reranked")
+    assert content_type(headers) == media
+
+
+@pytest.mark.parametrize("size", ["3", "3.0", '"3"'])
+def test_every_spelling_of_a_size(url: str, size: str) -> None:
+    body = b'{"query":{"match":{"title":"fox"}},"size":%s}' % size.encode()
+    assert len(json.loads(raw(url, "/articles/_search", body)[2])["hits"]["hits"]) == 3
+
+
+def test_the_rescored_explanation_is_a_tree_of_elasticsearchs_shape(url: str) -> None:
+    body = json.dumps({"query": FOX, "explain": True, "size": 110}).encode()
+    hits = json.loads(raw(url, "/articles/_search", body)[2])["hits"]["hits"]
+    for place, hit in enumerate(hits):
+        tree = hit["_explanation"]
+        assert list(tree) == ["value", "description", "details"]
+        assert tree["value"] == hit["_score"]
+        assert len(tree["details"]) == (2 if place < 100 else 1)
+        assert tree["details"][-1]["description"].startswith("weight(title:fox")
+
+
+def test_the_lowest_score_holds_within_the_window(url: str, direct: Elasticsearch) -> None:
+    def search(**rescore: Any) -> Any:
+        body = {"query": FOX, "size": 300, "_source": False, "ext": {"rescore": {"window_size": 20, **rescore}}}
+        return json.loads(raw(url, "/articles/_search", json.dumps(body).encode())[2])["hits"]["hits"]
+
+    all_hits = search()
+    middle = all_hits[9]["_score"]
+    kept = search(min_score=middle)
+    window = [hit["_id"] for hit in all_hits[:20] if hit["_score"] >= middle]
+    assert [hit["_id"] for hit in kept] == window + [hit["_id"] for hit in all_hits[20:]]
+
+
+def test_explanations_in_fields(url: str) -> None:
+    body = {"query": FOX, "size": 3, "fields": ["n"], "ext": {"rescore": {"explain": True}}}
+    for hit in json.loads(raw(url, "/articles/_search", json.dumps(body).encode())[2])["hits"]["hits"]:
+        assert list(hit["fields"]) == [
+            *("n", "_rescore.first_stage_rank", "_rescore.first_stage_score", "_rescore.model_score")
+        ]
