@@ -1,7 +1,8 @@
-"""Passages and queries of MS MARCO-like lengths, drawn from a seeded Zipf vocabulary of pronounceable words."""
+"""Passages and queries of MS MARCO-like lengths, drawn from a seeded Zipf vocabulary: made up, or given."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 
 
 class Texts:
-    """Draws texts; the same seed gives the same texts."""
+    """Draws texts; the same seed gives the same texts. ``words`` come most frequent first."""
 
-    def __init__(self, seed: int = 7, vocabulary: int = 20_000) -> None:
+    def __init__(self, seed: int = 7, vocabulary: int = 20_000, words: Sequence[str] | None = None) -> None:
         self._random = np.random.default_rng(seed)
-        self._words = np.array([self._word() for _ in range(vocabulary)])
-        weights = 1 / np.arange(10, vocabulary + 10)
+        self._words = np.array([self._word() for _ in range(vocabulary)] if words is None else words)
+        weights = 1 / np.arange(10, len(self._words) + 10)
         self._weights = weights / weights.sum()
 
     def _word(self) -> str:
@@ -25,10 +26,10 @@ class Texts:
         """Give so many words."""
         return " ".join(self._random.choice(self._words, count, p=self._weights))
 
-    def passage(self, mean: float = 56.0, spread: float = 0.5) -> str:
+    def passage(self, mean: float = 56.0, spread: float = 0.5, longest: int = 400) -> str:
         """Give a passage whose length in words is log-normal about ``mean``."""
         count = self._random.lognormal(np.log(mean) - spread**2 / 2, spread)
-        return self.words(max(5, min(int(count), 400)))
+        return self.words(max(5, min(int(count), longest)))
 
     def document(self) -> dict[str, Any]:
         """Give a document with a passage."""
