@@ -6,6 +6,7 @@ and the record says why (design, law 1).
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from sidecar.search.plan import RescorePlan
 from sidecar.search.response import FirstStage, apply, read
 from sidecar.search.types import PassThrough
 
+_log = logging.getLogger("sidecar.rescorer")
 Clock = Callable[[], float]
 
 
@@ -150,6 +152,8 @@ class Pipeline:
 
     def _failed(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, problem: BaseException) -> Applied:
         reason = problem.reason if isinstance(problem, ScoringError) else "internal_error"
+        if reason == "internal_error":
+            _log.error("scoring failed; the client gets Elasticsearch's own answer", exc_info=problem)
         self._settle(plan, problem)
         return self._unscored(first, plan, replace(record, outcome="failed", reason=reason))
 

@@ -1,0 +1,302 @@
+"""Whatever goes wrong on our side, the client gets Elasticsearch's own answer and the reason (law 1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from sidecar.config.model import Config
+from sidecar.errors import BackendFailed, DeadlineExceeded, QueueFull, UpstreamError
+from sidecar.rescorer import Rescorer, Target
+from sidecar.rescoring.answer import Answer
+from sidecar.scoring.types import ScoreRequest, Scores
+from sidecar.search.routes import route
+from sidecar.search.types import PassThrough, SearchRequest
+from sidecar.upstream_types import UpstreamAnswer
+from tests.rescoring.conftest import Told
+
+TEXTS = ["a", "b", "c", "d"]
+Give = Callable[[ScoreRequest], Sequence[float]]
+
+
+class Model:
+    """A stand-in scorer: does what the test wants of it."""
+
+    def __init__(self, give: Give, *, ready: bool = True) -> None:
+        self.give = give
+        self.ready = ready
+        self.asked = 0
+
+    async def score(self, request: ScoreRequest) -> Scores:
+        """Score or raise."""
+        self.asked += 1
+        return Scores(values=self.give(request), model="given")
+
+    async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
+        """Score or raise each."""
+        found: list[Scores | BaseException] = []
+        for request in requests:
+            try:
+                found.append(await self.score(request))
+            except Exception as problem:
+                found.append(problem)
+        return found
+
+
+class Node:
+    """A stand-in for Elasticsearch: four hits, and whatever status the test wants for widened searches."""
+
+    def __init__(self, status: int = 200, body: bytes | None = None, problem: Exception | None = None) -> None:
+        self.status, self.body, self.problem = status, body, problem
+        self.bodies: list[bytes] = []
+
+    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+        """Answer a search, or each of an `_msearch`."""
+        del method, timeout
+        self.bodies.append(body or b"")
+        if self.problem is not None:
+            raise self.problem
+        if self.body is not None or self.status != 200:
+            return UpstreamAnswer(status=self.status, headers=[], body=self.body or b"{}")
+        if "_msearch" not in target:
+            return UpstreamAnswer(status=200, headers=[], body=json.dumps(_answer(body or b"")).encode())
+        searches = (body or b"").split(b"\n")[1::2]
+        answer = {"took": 1, "responses": [_answer(search) | {"status": 200} for search in searches]}
+        return UpstreamAnswer(status=200, headers=[], body=json.dumps(answer).encode())
+
+
+def _answer(body: bytes) -> dict[str, Any]:
+    size = json.loads(body or b"{}").get("size", 10)
+    hits = [{"_id": text, "_score": 1.0, "_source": {"t": text}} for text in TEXTS[:size]]
+    return {"took": 1, "hits": {"max_score": 1.0, "hits": hits}}
+
+
+def rescorer(model: Model, **settings: Any) -> tuple[Rescorer, Told]:
+    mapping = settings.pop("mapping", {})
+    told = Told()
+    config = {"indices": {"i": {"fields": ["t"], "window_size": 4, **mapping}}, **settings}
+    return Rescorer(Config.model_validate(config), model, told), told
+
+
+async def ask(
+    which: Rescorer, node: Node, *, target: str = "/i/_search", body: bytes | None = None, **headers: str
+) -> Answer | PassThrough:
+    """Ask as the proxy does."""
+    body = json.dumps({"query": {"match": {"t": "x"}}, "size": 2}).encode() if body is None else body
+    named = {"content-type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
+    request = SearchRequest(method="POST", target=target, body=body, headers=named)
+    found = route("POST", target)
+    matched = await which.match(found, named, node.fetch)
+    if isinstance(matched, PassThrough):
+        return matched
+    assert isinstance(matched, Target)
+    return await which.answer(found, matched, request, node.fetch)
+
+
+def names(answer: Answer | PassThrough) -> list[str]:
+    assert isinstance(answer, Answer)
+    return [hit["_id"] for hit in json.loads(answer.body)["hits"]["hits"]]
+
+
+def falling(request: ScoreRequest) -> list[float]:
+    """Give the last document the best score."""
+    return [float(i) for i in range(len(request.documents))]
+
+
+def raising(problem: Exception) -> Give:
+    def give(request: ScoreRequest) -> list[float]:
+        raise problem
+
+    return give
+
+
+async def test_scores_reorder() -> None:
+    which, told = rescorer(Model(falling))
+    answer = await ask(which, Node(), x_opaque_id="me")
+    assert names(answer) == ["d", "c"]
+    [record] = told.searches
+    assert (record.outcome, record.opaque_id, record.endpoint, record.mapping) == ("reranked", "me", "search", "i")
+
+
+@pytest.mark.parametrize(
+    ("give", "reason"),
+    [
+        (lambda request: [1.0], "model_error"),
+        (lambda request: [1.0] * 5, "model_error"),
+        (lambda request: [1.0, 2.0, float("nan"), 4.0], "model_error"),
+        (lambda request: [1.0, 2.0, float("inf"), 4.0], "model_error"),
+        (raising(DeadlineExceeded("late")), "deadline"),
+        (raising(QueueFull("full")), "queue_full"),
+        (raising(BackendFailed("broken")), "model_error"),
+        (raising(RuntimeError("a bug")), "internal_error"),
+        (raising(MemoryError()), "internal_error"),
+    ],
+)
+async def test_a_failure_costs_the_order_alone(give: Give, reason: str) -> None:
+    which, told = rescorer(Model(give))
+    answer = await ask(which, Node())
+    assert names(answer) == ["a", "b"]
+    assert isinstance(answer, Answer)
+    assert answer.record.header() == f"failed; reason={reason}"
+    assert [record.reason for record in told.searches] == [reason]
+    several = await ask(which, Node(), target="/_msearch", body=_two())
+    assert isinstance(several, Answer)
+    assert several.record.header() == "failed; reranked=0; passed=0; failed=2"
+    hits = [item["hits"]["hits"] for item in json.loads(several.body)["responses"]]
+    assert [[hit["_id"] for hit in found] for found in hits] == [["a", "b"], ["a", "b", "c"]]
+
+
+def _two() -> bytes:
+    searches = [{"query": {"match": {"t": "x"}}, "size": size} for size in (2, 3)]
+    return b"".join(b'{"index":"i"}\n' + json.dumps(search).encode() + b"\n" for search in searches)
+
+
+async def test_on_failure_error_is_a_503_that_says_why() -> None:
+    which, _ = rescorer(Model(raising(QueueFull("full"))), on_failure="error")
+    answer = await ask(which, Node())
+    assert isinstance(answer, Answer)
+    assert answer.status == 503
+    reason = "rescoring failed [queue_full] and the sidecar's on_failure is [error]"
+    assert json.loads(answer.body)["error"]["reason"] == reason
+    assert (b"X-Elastic-Product", b"Elasticsearch") in answer.headers
+    several = await ask(which, Node(), target="/_msearch", body=_two())
+    assert isinstance(several, Answer)
+    items = json.loads(several.body)["responses"]
+    assert [(item["status"], item["error"]["reason"]) for item in items] == [(503, reason)] * 2
+
+
+async def test_one_failure_of_several_leaves_the_others_rescored() -> None:
+    def give(request: ScoreRequest) -> list[float]:
+        if request.query == "bad":
+            raise BackendFailed("broken")
+        return falling(request)
+
+    which, told = rescorer(Model(give))
+    searches = [b'{"query":{"match":{"t":"%s"}},"size":1}' % text for text in (b"bad", b"good")]
+    body = b"".join(b'{"index":"i"}\n' + search + b"\n" for search in searches)
+    answer = await ask(which, Node(), target="/_msearch", body=body)
+    assert isinstance(answer, Answer)
+    assert answer.record.header() == "failed; reranked=1; passed=0; failed=1"
+    assert [item["hits"]["hits"][0]["_id"] for item in json.loads(answer.body)["responses"]] == ["a", "d"]
+    assert [(record.outcome, record.endpoint) for record in told.searches] == [
+        ("failed", "msearch"),
+        ("reranked", "msearch"),
+    ]
+
+
+async def test_a_bug_of_ours_sends_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
+    which, told = rescorer(Model(falling))
+
+    def broken(*args: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("sidecar.rescoring.single.read_or_none", broken)
+    with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
+    assert await ask(which, Node(), body=with_ext) == PassThrough("internal_error", b'{"query":{"match":{"t":"x"}}}')
+    assert [(record.outcome, record.reason) for record in told.searches] == [("failed", "internal_error")]
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (Node(status=400, body=b'{"error":{}}'), "widened_refused"),
+        (Node(status=429, body=b'{"error":{"type":"circuit_breaking_exception"}}'), "widened_refused"),
+        (Node(body=b"not json"), "unreadable_answer"),
+        (Node(body=b'{"hits":{"hits":[{"_id":"1"}],"hits":[]}}'), "unreadable_answer"),
+        (Node(problem=UpstreamError("large", reason="answer_too_large")), "answer_too_large"),
+    ],
+)
+async def test_what_the_widened_search_costs_the_original_does_not(node: Node, reason: str) -> None:
+    which, _ = rescorer(Model(falling))
+    with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
+    expected = PassThrough(reason, b'{"query":{"match":{"t":"x"}}}')
+    assert await ask(which, node, body=with_ext) == expected
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
+async def test_errors_of_elasticsearch_are_its_own(status: int) -> None:
+    which, told = rescorer(Model(falling))
+    answer = await ask(which, Node(status=status, body=b'{"error":"e"}'))
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.body) == (status, b'{"error":"e"}')
+    assert told.searches[0].reason == "upstream_error"
+
+
+async def test_a_cluster_that_does_not_answer_is_told_to_the_proxy() -> None:
+    which, _ = rescorer(Model(falling))
+    with pytest.raises(UpstreamError):
+        await ask(which, Node(problem=UpstreamError("gone", reason="upstream_unreachable")))
+
+
+async def test_a_model_that_keeps_failing_is_left_alone() -> None:
+    model = Model(raising(BackendFailed("broken")))
+    which, told = rescorer(model)
+    for _ in range(7):
+        await ask(which, Node())
+    assert model.asked == 5
+    assert [record.reason for record in told.searches] == ["model_error"] * 5 + ["circuit_open"] * 2
+
+
+async def test_until_the_model_is_loaded_searches_pass() -> None:
+    which, _ = rescorer(Model(falling, ready=False))
+    assert await ask(which, Node()) == PassThrough("model_loading")
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+async def test_hits_without_text_need_no_model(text: str) -> None:
+    model = Model(falling)
+    which, told = rescorer(model)
+    body = json.dumps({"took": 1, "hits": {"hits": [{"_id": "1", "_source": {"t": text}}]}}).encode()
+    await ask(which, Node(body=body))
+    assert (model.asked, told.searches[0].reason) == (0, "no_document_text")
+
+
+async def test_a_search_that_found_nothing_needs_no_model() -> None:
+    which, told = rescorer(Model(falling))
+    await ask(which, Node(body=b'{"took":1,"hits":{"hits":[]}}'))
+    assert told.searches[0].reason == "no_hits"
+
+
+async def test_shadow_mode_answers_as_elasticsearch_and_compares() -> None:
+    which, told = rescorer(Model(falling), mapping={"mode": "shadow"})
+    answer = await ask(which, Node())
+    assert names(answer) == ["a", "b"]
+    assert isinstance(answer, Answer)
+    assert answer.record.header() == "passed; reason=shadow"
+    tasks = list(which._endpoints._shadow._running)
+    for task in tasks:
+        await task
+    [comparison] = told.shadows
+    assert (comparison.mapping, comparison.kendall_tau, comparison.overlap_at_10) == ("i", -1.0, 1.0)
+    await which.close()
+
+
+async def test_split_mode_decides_by_the_header_and_each_session_alike() -> None:
+    model = Model(falling)
+    which, _ = rescorer(model, mapping={"mode": "split", "split_percent": 30, "split_header": "X-User"})
+    with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
+    control = PassThrough("split_control", b'{"query":{"match":{"t":"x"}}}')
+    outcomes = [await ask(which, Node(), body=with_ext, x_user=f"user {i}") for i in range(400)]
+    assert all(isinstance(outcome, Answer) or outcome == control for outcome in outcomes)
+    assert 90 < sum(isinstance(outcome, Answer) for outcome in outcomes) < 150
+    again = [await ask(which, Node(), body=with_ext, x_user=f"user {i}") for i in range(400)]
+    assert [type(outcome) for outcome in again] == [type(outcome) for outcome in outcomes]
+    assert await ask(which, Node(), body=with_ext) == control
+
+
+async def test_a_new_configuration_holds_for_the_next_search() -> None:
+    which, told = rescorer(Model(falling))
+    node = Node()
+    found = route("POST", "/i/_search")
+    before = await which.match(found, {}, node.fetch)
+    which.use(Config())
+    assert await which.match(found, {}, node.fetch) == PassThrough("no_mapping")
+    assert isinstance(before, Target)
+    body = b'{"query":{"match":{"t":"x"}}}'
+    headers = {"content-type": "application/json"}
+    request = SearchRequest(method="POST", target="/i/_search", body=body, headers=headers)
+    assert names(await which.answer(found, before, request, node.fetch)) == ["d", "c", "b", "a"]
+    assert [record.outcome for record in told.searches] == ["passed", "reranked"]
