@@ -22,9 +22,8 @@ _COMMANDS = {
     "demo": "see BM25 and rescored hits side by side, on the standard library's docs or your own file",
     "check-config": "validate a configuration file, optionally against the live cluster",
     "eval": "measure the ranking before and after rescoring, with your judgments",
-    "bench": "measure latency and throughput",
     "score": "score texts against a query, without Elasticsearch",
-    "models": "list, fetch and inspect models",
+    "models": "list, fetch and check models",
 }
 
 

@@ -28,7 +28,7 @@ _ALLOWED: dict[str, set[str]] = {
     "scoring": set(),
     "resilience": set(),
     "search": set(),
-    "config": {"search"},
+    "config": {"search", "scoring.catalog"},
 }
 _IMPURE = {
     "aiohttp",

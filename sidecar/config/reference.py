@@ -15,9 +15,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from sidecar.config.model import Config, Section
+from sidecar.scoring.catalog import markdown
 from sidecar.search.reasons import DESCRIPTIONS
 
-PAGES = ("docs/configuration.md", "docs/operations.md")
+PAGES = ("docs/configuration.md", "docs/operations.md", "docs/models.md")
 _ANNOTATED_NAMES = {float: "time", int: "size"}
 
 
@@ -114,7 +115,7 @@ def reason_table() -> str:
 
 def updated(document: str) -> str:
     """Give a Markdown document with its generated parts made current."""
-    for mark, part in (("keys", tables), ("reasons", reason_table)):
+    for mark, part in (("keys", tables), ("reasons", reason_table), ("models", markdown)):
         begin, end = f"<!-- generated: {mark} -->", f"<!-- /generated: {mark} -->"
         text = f"{begin}\n\n{part()}\n{end}"
         document = re.sub(f"{begin}.*{end}", lambda _, text=text: text, document, flags=re.DOTALL)  # type: ignore[misc]

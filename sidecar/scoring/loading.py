@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.errors import ModelError
-from sidecar.scoring.catalog import repository
+from sidecar.scoring import hub
 
 BUNDLED = "bundled"
 _BUNDLED_DIR = Path(__file__).parent.parent / "bundled" / "minilm-l4-rescorer"
-_PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
 _WAYS_OUT = (
     "either give a local directory as engine.model, or set `engine.model: bundled`, or run "
     "`sidecar models pull {name}` where the hub can be reached (HF_ENDPOINT and HTTPS_PROXY are honoured) "
@@ -68,16 +67,11 @@ def _local(name: str, directory: Path) -> ModelFiles:
 
 
 def _from_hub(model: str, revision: str | None) -> ModelFiles:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    name = repository(model)
+    found = hub.cached(model, revision)
+    if found is not None:
+        return _snapshot(model, found)
     try:
-        return _snapshot(model, snapshot_download(name, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
-    try:
-        return _snapshot(model, download(name, revision))
+        return _snapshot(model, hub.download(model, revision))
     except Exception as problem:
         ways = _WAYS_OUT.format(name=model)
         raise ModelError(
@@ -85,21 +79,7 @@ def _from_hub(model: str, revision: str | None) -> ModelFiles:
         ) from problem
 
 
-def download(name: str, revision: str | None) -> str:
-    """Fetch a repository's files, weights as safetensors where it has them; give the directory.
-
-    Raises:
-        Exception: whatever the hub's client raises; ``find`` words it.
-    """
-    from huggingface_hub import HfApi, snapshot_download
-
-    files = HfApi().list_repo_files(name, revision=revision)
-    has_safetensors = any(file.endswith(".safetensors") for file in files)
-    patterns = _PATTERNS if has_safetensors else [*_PATTERNS, "pytorch_model*.bin"]
-    return snapshot_download(name, revision=revision, allow_patterns=patterns)
-
-
-def _snapshot(model: str, path: str) -> ModelFiles:
-    if not any(Path(path).glob("*.safetensors")) and not any(Path(path).glob("pytorch_model*.bin")):
+def _snapshot(model: str, path: Path) -> ModelFiles:
+    if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
         raise ModelError(f"the hub's cache of {model!r} at {path} holds no weights: pull it again")
-    return ModelFiles(model, Path(path), Path(path).name)
+    return ModelFiles(model, path, path.name)

@@ -15,7 +15,7 @@ HEAVY = ("torch", "transformers", "aiohttp", "elasticsearch", "numpy", "rich", "
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
     shown = capsys.readouterr().out
-    for name in ("serve", "demo", "check-config", "eval", "bench", "score", "models"):
+    for name in ("serve", "demo", "check-config", "eval", "score", "models"):
         assert f"\n  {name} " in shown
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sidecar.config.loader import load, loads
-from sidecar.config.reference import keys, schema_text, updated
+from sidecar.config.reference import PAGES, keys, schema_text, updated
 
 ROOT = Path(__file__).parents[2]
 AGAIN = "run scripts/generate-schema"
@@ -19,9 +19,15 @@ def test_the_schema_is_current() -> None:
     assert (ROOT / "configs/schema.json").read_text("utf-8") == schema_text(), AGAIN
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_the_generated_tables_are_current(name: str) -> None:
+    page = (ROOT / name).read_text("utf-8")
+    assert page == updated(page), AGAIN
+    assert "<!-- /generated: " in page
+
+
 def test_every_key_is_documented() -> None:
     page = (ROOT / "docs/configuration.md").read_text("utf-8")
-    assert page == updated(page), AGAIN
     for path, field in keys():
         assert f"| `{path}` |" in page
         assert field.description, f"{path} has no description"

@@ -128,7 +128,9 @@ def _load(files: ModelFiles) -> Any:
         ModelError: they cannot be loaded, or the head is not in them.
     """
     from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped; a bar of milliseconds has no place in a service's log
     safetensors = any(files.directory.glob("*.safetensors"))
     labels = declared_labels(files.config())
     options: dict[str, Any] = {} if labels is not None else {"num_labels": _labels_in_weights(files)}
