@@ -73,7 +73,7 @@ def _caller(headers: Mapping[str, str]) -> bytes:
 
 
 async def _ask(expression: str, fetch: Fetch) -> tuple[str, ...]:
-    target = "/_resolve/index/" + quote(expression, safe="*,-") + "?expand_wildcards=open"
+    target = "/_resolve/index/" + quote(expression, safe="*,-") + "?expand_wildcards=open&ignore_unavailable=true"
     try:
         answer = await fetch("GET", target, None, None)
         return _names(answer.body) if answer.status == 200 else ()

@@ -1,0 +1,98 @@
+"""Index expressions against a real node: what they stand for decides whether a search is rescored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from sidecar.config.model import Config
+from tests.end_to_end.conftest import Background, config
+from tests.end_to_end.test_msearch import ndjson
+from tests.end_to_end.test_search import raw
+
+TODAY = "daily-" + datetime.now(UTC).strftime("%Y.%m.%d")
+BODY = b'{"query":{"match":{"title":"fox"}}}'
+
+
+@pytest.fixture(scope="module")
+def url(elasticsearch_url: str, articles: str, checkpoint: Path) -> Iterator[str]:
+    """A sidecar with exact names and patterns: two share their rules, one has others."""
+    with Elasticsearch(elasticsearch_url) as client:
+        for index, alias in (("news-1", "press"), ("news-2", "press"), ("other-1", "mixed"), (TODAY, "today")):
+            client.indices.delete(index=index, ignore_unavailable=True)
+            client.indices.create(index=index, aliases={alias: {}})
+            client.index(index=index, document={"title": "fox", "body": index}, refresh=True)
+        client.indices.put_alias(index="news-1", name="mixed")
+    settings = config(elasticsearch_url, checkpoint).model_dump()
+    plain: dict[str, Any] = settings["indices"]["articles"]
+    settings["indices"] |= {"news-*": plain, "daily-*": plain, "special": plain | {"window_size": 7}}
+    background = Background(Config.model_validate(settings))
+    yield background.start()
+    background.stop()
+    with Elasticsearch(elasticsearch_url) as client:
+        client.indices.delete(index=f"news-1,news-2,other-1,{TODAY}")
+
+
+@pytest.mark.parametrize(
+    ("expression", "outcome"),
+    [
+        ("articles", "reranked"),
+        ("articles,news-1", "reranked"),
+        ("news-*", "reranked"),
+        ("news-1,news-2", "reranked"),
+        ("news-*,-news-2", "reranked"),
+        ("ne*", "reranked"),
+        ("*ews-1", "reranked"),
+        ("press", "reranked"),
+        ("pre*", "reranked"),
+        ("press,articles", "reranked"),
+        ("today", "reranked"),
+        ("<daily-{now/d}>", "reranked"),
+        ("<daily-{now/d{yyyy.MM.dd|+00:00}}>", "reranked"),
+        ("articles::data", "reranked"),
+        ("other-1", "passed; reason=no_mapping"),
+        ("other*", "passed; reason=no_mapping"),
+        ("mixed", "passed; reason=mixed_mappings"),
+        ("articles,other-1", "passed; reason=mixed_mappings"),
+        ("articles,missing", "reranked"),
+        ("nowhere", "passed; reason=no_mapping"),
+    ],
+)
+def test_an_expression(url: str, elasticsearch_url: str, expression: str, outcome: str) -> None:
+    path = f"/{quote(expression, safe='')}/_search?ignore_unavailable=true"
+    status, headers, body = raw(url, path, BODY)
+    assert headers["X-Rescore"].startswith(outcome)
+    direct = raw(elasticsearch_url, path, BODY)
+    assert (status, body.count(b'"_id"')) == (direct[0], direct[2].count(b'"_id"'))
+
+
+@pytest.mark.parametrize("path", ["/_search", "/_all/_search", "/*/_search"])
+def test_all_indices_have_no_common_mapping(url: str, path: str) -> None:
+    assert raw(url, path, BODY)[1]["X-Rescore"] == "passed; reason=mixed_mappings"
+
+
+def test_msearch_resolves_each_header(url: str) -> None:
+    search = {"query": {"match": {"title": "fox"}}}
+    lines = [{"index": "press"}, search, {"index": ["news-1", "other-1"]}, search, {"index": "<daily-{now/d}>"}, search]
+    headers = raw(url, "/_msearch", ndjson(*lines))[1]
+    assert headers["X-Rescore"] == "reranked; reranked=2; passed=1; failed=0"
+
+
+def test_an_alias_that_moves_is_followed_after_a_while(elasticsearch_url: str, url: str, checkpoint: Path) -> None:
+    settings = config(elasticsearch_url, checkpoint).model_dump()
+    settings["upstream"]["resolve_ttl"] = 1e-9
+    background = Background(Config.model_validate(settings))
+    short = background.start()
+    with Elasticsearch(elasticsearch_url) as client:
+        client.indices.put_alias(index="articles", name="moving")
+        assert raw(short, "/moving/_search", BODY)[1]["X-Rescore"].startswith("reranked")
+        move = [{"remove": {"index": "articles", "alias": "moving"}}, {"add": {"index": "other-1", "alias": "moving"}}]
+        client.indices.update_aliases(actions=move)
+        assert raw(short, "/moving/_search", BODY)[1]["X-Rescore"] == "passed; reason=no_mapping"
+    background.stop()

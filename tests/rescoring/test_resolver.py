@@ -1,0 +1,82 @@
+"""What an index expression stands for: asked for once, per caller, for a while.
+
+Data streams are a module that the node of the end-to-end tests lacks: the answers here are STAND-INS of the
+documented shape.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sidecar.errors import UpstreamError
+from sidecar.rescoring.resolver import IndexResolver
+from sidecar.upstream_types import UpstreamAnswer
+
+STREAM = {
+    "indices": [{"name": "plain", "attributes": ["open"]}],
+    "aliases": [{"name": "both", "indices": ["plain", ".ds-logs-2026.01.01-000001"]}, {"name": "one", "indices": "x"}],
+    "data_streams": [
+        {"name": "logs", "backing_indices": [".ds-logs-2026.01.01-000001"], "timestamp_field": "@timestamp"}
+    ],
+}
+
+
+class Cluster:
+    """A stand-in for `_resolve/index`."""
+
+    def __init__(self, body: Any = None, status: int = 200) -> None:
+        self.answer = UpstreamAnswer(status=status, headers=(), body=json.dumps(body).encode())
+        self.targets: list[str] = []
+        self.problem: Exception | None = None
+
+    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+        """Answer, and keep what was asked."""
+        assert (method, body, timeout) == ("GET", None, None)
+        self.targets.append(target)
+        if self.problem is not None:
+            raise self.problem
+        return self.answer
+
+
+class Clock:
+    """A clock that the test winds."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Read it."""
+        return self.now
+
+
+async def test_data_streams_stand_for_their_backing_indices() -> None:
+    cluster = Cluster(STREAM)
+    assert await IndexResolver(60, Clock()).names("b*,<l-{now/d}>", {}, cluster.fetch) == ("logs", "plain", "x")
+    path = "/_resolve/index/b*,%3Cl-%7Bnow%2Fd%7D%3E"
+    assert cluster.targets == [path + "?expand_wildcards=open&ignore_unavailable=true"]
+
+
+async def test_answers_are_kept_for_a_while_and_for_each_caller() -> None:
+    cluster, clock = Cluster({"indices": [{"name": "a"}]}), Clock()
+    resolver = IndexResolver(60, clock)
+    for headers in ({}, {}, {"authorization": "one"}, {"authorization": "one"}, {"authorization": "two"}):
+        assert await resolver.names("a*", headers, cluster.fetch) == ("a",)
+    assert len(cluster.targets) == 3
+    clock.now = 60.0
+    await resolver.names("a*", {}, cluster.fetch)
+    assert len(cluster.targets) == 4
+
+
+@pytest.mark.parametrize(
+    "cluster", [Cluster({"error": {}}, 404), Cluster({"error": {}}, 403), Cluster([1]), Cluster({"indices": [{}]})]
+)
+async def test_what_is_not_said_is_not_known(cluster: Cluster) -> None:
+    assert await IndexResolver(60, Clock()).names("a", {}, cluster.fetch) == ()
+
+
+async def test_a_cluster_that_does_not_answer() -> None:
+    cluster = Cluster()
+    cluster.problem = UpstreamError("gone")
+    assert await IndexResolver(60, Clock()).names("a", {}, cluster.fetch) == ()
