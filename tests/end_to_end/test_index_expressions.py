@@ -47,7 +47,7 @@ def url(elasticsearch_url: str, articles: str, checkpoint: Path) -> Iterator[str
         ("news-*", "reranked"),
         ("news-1,news-2", "reranked"),
         ("news-*,-news-2", "reranked"),
-        ("ne*", "reranked"),
+        ("new*", "reranked"),
         ("*ews-1", "reranked"),
         ("press", "reranked"),
         ("pre*", "reranked"),
