@@ -15,6 +15,7 @@ from sidecar.config.match import Match
 from sidecar.events import RescoreRecord
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
+from sidecar.rescoring.lookup import with_texts
 from sidecar.rescoring.pipeline import Applied, Pipeline, read_or_none, unscored_body
 from sidecar.rescoring.remembered import Remembered
 from sidecar.rescoring.shadow import Shadow
@@ -77,7 +78,7 @@ class AsyncSearches:
             return PassThrough("unreadable_answer", body=planned.original_body)
         if found.state.id is not None:
             self._plans.put(found.state.id, replace(plan, body=b"", original_body=None))
-        return await self._answer(upstream, found, plan, planned.filter_path)
+        return await self._answer(upstream, found, plan, planned.filter_path, fetch)
 
     async def get(self, name: str, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
         """Get a search that was submitted here.
@@ -96,9 +97,13 @@ class AsyncSearches:
         found = _read(upstream.body, plan) if upstream.status == 200 else None
         if found is None:
             return PassThrough("upstream_error")
-        return await self._answer(upstream, found, plan, params.get("filter_path"))
+        return await self._answer(upstream, found, plan, params.get("filter_path"), fetch)
 
-    async def _answer(self, upstream: UpstreamAnswer, found: _Read, plan: RescorePlan, filters: str | None) -> Answer:
+    async def _answer(
+        self, upstream: UpstreamAnswer, found: _Read, plan: RescorePlan, filters: str | None, fetch: Fetch
+    ) -> Answer:
+        if not found.state.is_running:
+            found = replace(found, first=await with_texts(found.first, plan, fetch))
         applied = await self._applied(found, plan)
         body = splice(upstream.body, [Edit(found.start, found.end, applied.body)])
         return answer.from_upstream(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sidecar.rescoring import answer
+from sidecar.rescoring.lookup import with_texts
 from sidecar.rescoring.pipeline import read_or_none
 from sidecar.search import multi
 from sidecar.search.multi import Envelope, SubSearch
@@ -113,6 +115,8 @@ async def fetch_all(asked: Asked, fetch: Fetch) -> Fetched:
     await _ask({i: asked.widened(i) for i in sent}, asked.request.method, fetched, fetch)
     again = [i for i, plan in widened.items() if not _usable(i, plan, fetched)]
     await _ask({i: asked.original(i) for i in again}, asked.request.method, fetched, fetch)
+    texts = [with_texts(first, widened[i], fetch) for i, first in fetched.firsts.items()]
+    fetched.firsts = dict(zip(fetched.firsts, await asyncio.gather(*texts), strict=True))
     return fetched
 
 

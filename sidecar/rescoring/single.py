@@ -8,6 +8,7 @@ from sidecar.config.match import Match
 from sidecar.events import RescoreRecord
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
+from sidecar.rescoring.lookup import with_texts
 from sidecar.rescoring.modes import control
 from sidecar.rescoring.pipeline import Pipeline, read_or_none, unscored_body
 from sidecar.rescoring.shadow import Shadow
@@ -63,6 +64,7 @@ class SingleSearch:
         first = read_or_none(upstream.body, planned)
         if first is None:
             return PassThrough("unreadable_answer", body=planned.original_body)
+        first = await with_texts(first, planned, fetch)
         if planned.mapping.mode == "shadow":
             self._shadow.compare(first, planned)
             record = RescoreRecord(outcome="passed", reason="shadow", mapping=planned.pattern)

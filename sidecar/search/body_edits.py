@@ -19,9 +19,13 @@ _FIELD_LISTS = ("fields", "docvalue_fields", "stored_fields")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentPlan:
-    """``added`` are the field names that were added to `fields` for the model alone, to be removed again."""
+    """``added`` are the field names that were added to `fields` for the model alone, to be removed again.
+
+    ``looked_up`` are those that are asked for in a search of their own instead.
+    """
 
     added: tuple[str, ...] = ()
+    looked_up: tuple[str, ...] = ()
 
 
 def refuse_duplicates(text: bytes) -> None:
@@ -61,14 +65,17 @@ def documents(body: Mapping[str, Any], params: Mapping[str, str], mapping: Index
     """Decide which fields must be asked for besides what the client gets anyway.
 
     What the client itself asks for by name in `fields`, `docvalue_fields`, `stored_fields` or `script_fields`
-    comes in the same place of a hit, so it is read from there and never removed.
+    comes in the same place of a hit, so it is read from there and never removed. Where `_source` is filtered,
+    `fields` would change how (see `lookup`).
     """
     asked = _client_fields(body, params)
     fields = [field.name for field in mapping.fields]
+    source = source_filter(body, params)
     if mapping.text_from != "fields":
-        source = source_filter(body, params)
         fields = [name for name in fields if not source.shows(name)]
     missing = [name for name in dict.fromkeys(fields) if not any(matches(pattern, name) for pattern in asked)]
+    if body and source.filtered and not body.get("fields"):
+        return DocumentPlan(looked_up=tuple(missing))
     return DocumentPlan(added=tuple(missing))
 
 

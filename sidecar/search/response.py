@@ -74,15 +74,19 @@ def read(answer: bytes, plan: RescorePlan) -> FirstStage:
 
 
 def _hit(raw: bytes, plan: RescorePlan, *, scored: bool) -> tuple[Hit, int]:
-    value = _decode(raw)
+    value = decode_hit(raw)
     text, missing = text_of(value, plan.mapping) if scored else ("", 0)
     score = value.get("_score")
     number = float(score) if isinstance(score, int | float) else None
     return Hit(raw=raw, text=text, score=number, key=_key(value)), missing
 
 
-def _decode(raw: bytes) -> dict[str, Any]:
-    """Decode a hit; numbers that Python's floats cannot hold are only in its raw bytes, which are kept."""
+def decode_hit(raw: bytes) -> dict[str, Any]:
+    """Decode a hit; numbers that Python's floats cannot hold are only in its raw bytes, which are kept.
+
+    Raises:
+        ValueError: it is not an object.
+    """
     try:
         value = _JSON.decode(raw)
     except (msgspec.MsgspecError, RecursionError):

@@ -53,7 +53,7 @@ async def ask(sidecar: Sidecar, method: str, path: str, data: bytes | None = Non
 async def test_a_template_is_answered_as_the_search_it_is_rendered_to(sidecar: Sidecar, stand_in: StandIn) -> None:
     status, outcome, got = await post(sidecar, "/articles/_search/template", TEMPLATE)
     assert (status, outcome.partition(";")[0]) == (200, "reranked")
-    assert stand_in.seen[-2:] == ["/_render/template", "/articles/_search"]
+    assert stand_in.seen[-3:-1] == ["/_render/template", "/articles/_search"]  # and its texts are looked up
     alone = (await post(sidecar, "/articles/_search", FOX))[2]
     assert settled(got) == settled(alone)
     scores = [hit["_score"] for hit in got["hits"]["hits"]]
@@ -101,7 +101,7 @@ async def test_several_templates_are_fetched_and_scored_together(sidecar: Sideca
     status, outcome, got = await post(sidecar, "/_msearch/template", ndjson(*lines))
     assert (status, outcome) == (200, "reranked; reranked=2; passed=3; failed=0")
     assert [item["status"] for item in got["responses"]] == [200, 404, 200, 200, 200]
-    assert stand_in.seen[-2:] == ["/_msearch", "/_msearch/template"]
+    assert [path for path in stand_in.seen if "_msearch" in path] == ["/_msearch", "/_msearch/template"]
     alone = (await post(sidecar, "/articles/_search", FOX))[2]
     assert settled(got["responses"][0]) == settled({**alone, "status": 200})
 
