@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from sidecar.config.match import Match
 from sidecar.config.model import Config
@@ -19,6 +20,7 @@ from sidecar.rescoring.templates import Templates
 from sidecar.scoring.types import Scorer
 from sidecar.search import routes
 from sidecar.search.multi import SubSearch
+from sidecar.search.plan import without_override
 from sidecar.search.routes import Route
 from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch
@@ -87,7 +89,7 @@ class Endpoints:
             expression = None if name is None else await self._points.find(name, request, fetch)
             matched = expression if isinstance(expression, PassThrough) else await match(expression)
             if isinstance(matched, PassThrough):
-                return matched
+                return replace(matched, body=without_override(request))
             found = matched
         answered = await self._of_kind(route, found, request, fetch)
         if name is not None and isinstance(answered, Answer):

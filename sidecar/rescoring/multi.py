@@ -21,7 +21,7 @@ from sidecar.rescoring.shadow import Shadow
 from sidecar.rescoring.single import SingleSearch
 from sidecar.search import filter_path, multi
 from sidecar.search.multi import SubSearch
-from sidecar.search.plan import RescorePlan
+from sidecar.search.plan import RescorePlan, without_override
 from sidecar.search.response import FirstStage
 from sidecar.search.routes import parameters
 from sidecar.search.types import BadRequest, PassThrough, SearchRequest
@@ -64,10 +64,12 @@ class MultiSearch:
     async def plans(self, subs: Sequence[SubSearch], request: SearchRequest, match: MatchSub) -> list[Planned]:
         """Plan each search on its own."""
         matches = await asyncio.gather(*map(match, subs))
-        return [
-            found if isinstance(found, PassThrough) else self._single.plan(found, multi.as_search(sub, request))
-            for sub, found in zip(subs, matches, strict=True)
-        ]
+        return [self._plan(found, multi.as_search(sub, request)) for sub, found in zip(subs, matches, strict=True)]
+
+    def _plan(self, found: Match | PassThrough, search: SearchRequest) -> Planned:
+        if isinstance(found, PassThrough):
+            return replace(found, body=without_override(search))
+        return self._single.plan(found, search)
 
     async def run(self, asked: Asked, fetch: Fetch) -> Answer | PassThrough:
         """Carry the plans out.

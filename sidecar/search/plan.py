@@ -91,6 +91,8 @@ def plan(
 
 def without_override(request: SearchRequest) -> bytes | None:
     """Give a search's body less our `ext.rescore`, None where there is nothing to take out of it."""
+    if b"rescore" not in request.body:
+        return None
     try:
         return _read(request, parameters(request.target)).stripped
     except ValueError:

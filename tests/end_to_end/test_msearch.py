@@ -100,6 +100,15 @@ def test_the_override_is_taken_out_of_searches_that_pass(sidecar_url: str) -> No
     assert (outcome, got["responses"][0]["status"]) == ("passed; reason=sorted", 200)
 
 
+def test_the_override_is_taken_out_of_searches_on_other_indices(sidecar_url: str, direct: Elasticsearch) -> None:
+    direct.index(index="elsewhere", document={"title": "fox"}, refresh=True)
+    body = {**FOX, "ext": {"rescore": {}}}
+    outcome, got = msearch(sidecar_url, {"index": "elsewhere"}, body, {"index": "articles"}, body)
+    assert outcome == "reranked; reranked=1; passed=1; failed=0"
+    assert [item["status"] for item in got["responses"]] == [200, 200]
+    direct.indices.delete(index="elsewhere")
+
+
 def test_a_search_whose_widened_form_is_refused_is_asked_for_as_it_came(
     sidecar_url: str, direct: Elasticsearch
 ) -> None:

@@ -77,7 +77,7 @@ def test_a_pit_without_sort_has_no_sort_values(direct: Elasticsearch, opened: st
 
 
 def test_an_unknown_pit_without_hits_is_learnt_later(sidecar_url: str, foreign: str) -> None:
-    assert search(sidecar_url, foreign, size=0)[0] == "passed; reason=pit_unknown"
+    assert search(sidecar_url, foreign, size=0, ext={"rescore": {}})[0] == "passed; reason=pit_unknown"
     assert msearch(sidecar_url, {}, {**FOX, "pit": {"id": foreign}})[0] == "passed; reason=pit_unknown"
     assert str(search(sidecar_url, foreign)[0]).startswith("reranked")
     assert msearch(sidecar_url, {}, {**FOX, "pit": {"id": foreign}})[0] == "reranked; reranked=1; passed=0; failed=0"
