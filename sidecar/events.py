@@ -54,7 +54,13 @@ class RescoreRecord:
 
 
 def summary(parts: Sequence[RescoreRecord]) -> RescoreRecord:
-    """Give the record of several searches answered as one: times are those of the slowest, they ran together."""
+    """Give the record of several searches answered as one.
+
+    They run together, so stages last as long as those of the slowest; the model's time is that of all, and what
+    is left of the slowest search's wait for it is the queue.
+    """
+    model = sum(part.model_time for part in parts)
+    scored = max((part.queue + part.model_time for part in parts), default=0.0)
     outcomes = [part.outcome for part in parts]
     counts = Counts(
         reranked=outcomes.count("reranked"), passed=outcomes.count("passed"), failed=outcomes.count("failed")
@@ -63,9 +69,9 @@ def summary(parts: Sequence[RescoreRecord]) -> RescoreRecord:
         outcome="failed" if counts.failed else "reranked" if counts.reranked else "passed",
         counts=counts,
         elasticsearch=max((part.elasticsearch for part in parts), default=0.0),
-        queue=max((part.queue for part in parts), default=0.0),
+        queue=max(0.0, scored - model),
         tokenize=max((part.tokenize for part in parts), default=0.0),
-        model_time=max((part.model_time for part in parts), default=0.0),
+        model_time=model,
     )
 
 
