@@ -17,7 +17,7 @@ from sidecar.rescoring.endpoints import Endpoints
 from sidecar.rescoring.matching import match_expression
 from sidecar.rescoring.resolver import IndexResolver
 from sidecar.scoring.types import Scorer
-from sidecar.search.plan import without_override
+from sidecar.search.plan import target_without_override, without_override
 from sidecar.search.routes import MultiSearch, MultiTemplateSearch, Route, Skipped, endpoint, index_of
 from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch
@@ -119,7 +119,7 @@ class Rescorer:
 
         if isinstance(found, PassThrough):
             self._observer.search(whole(_of_passed(found, target)))
-            return found
+            return replace(found, target=target_without_override(request))
         record = whole(found.record)
         for part in found.parts or [record]:
             self._observer.search(whole(part))

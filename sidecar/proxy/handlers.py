@@ -89,6 +89,7 @@ class Handler:
         outcome = await self._rescorer.answer(found, matched, asked, exchange.fetch)
         if isinstance(outcome, Answer):
             return _whole(outcome)
+        exchange.target = outcome.target or exchange.target
         if outcome.body is None:
             return await exchange.forward(raw, outcome.reason)
         return await exchange.forward_edited(outcome.body, outcome.reason)

@@ -99,6 +99,20 @@ def without_override(request: SearchRequest) -> bytes | None:
         return None
 
 
+def target_without_override(request: SearchRequest) -> str | None:
+    """Give the target less the `ext.rescore` in its `source`, None where there is nothing to take out of it."""
+    if request.body or "rescore" not in request.target:
+        return None
+    params = parameters(request.target)
+    try:
+        text = _read(request, params).text
+    except ValueError:
+        return None
+    if text == params.get("source", "").encode():
+        return None
+    return with_parameters(request.target, frozenset({"source"}), {"source": quote(text, safe="")})
+
+
 def _body_refused(request: SearchRequest, params: dict[str, str]) -> PassThrough | None:
     """Give the reason not to read the body at all. A body and `source` together are Elasticsearch's to refuse."""
     in_parameters = _SOURCE & params.keys()

@@ -16,11 +16,12 @@ class PassThrough:
     """Not rescored, and why. The same short reason is header value, metric label and log field.
 
     ``body`` is the body to send instead of the client's, without our `ext.rescore` that Elasticsearch would
-    refuse; None sends the client's bytes as they came.
+    refuse, and ``target`` the request target where a parameter held it; None sends what came.
     """
 
     reason: str
     body: bytes | None = None
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -362,3 +362,13 @@ def test_texts_that_the_filter_hides_are_read_all_the_same(url: str) -> None:
     assert order({"excludes": ["b*"]}) == whole
     assert order(False) == whole
     assert order(["tag"], "/_msearch") == whole
+
+
+@pytest.mark.parametrize(
+    ("search", "outcome"), [({"query": FOX}, "reranked"), ({"sort": ["n"]}, "passed; reason=sorted")]
+)
+def test_the_override_in_the_source_parameter(url: str, search: dict[str, Any], outcome: str) -> None:
+    source = quote(json.dumps(search | {"ext": {"rescore": {}}}))
+    path = f"/articles/_search?source={source}&source_content_type=application/json"
+    status, headers, _ = raw(url, path)
+    assert (status, headers["X-Rescore"].startswith(outcome)) == (200, True)
