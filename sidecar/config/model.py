@@ -121,7 +121,7 @@ class Engine(Section):
     head: Literal["auto", "one_logit", "two_logits"] = Field("auto", description="How logits become a score.")
     models: dict[str, Model] = Field(default_factory=dict, description="Further models by the name mappings use.")
     backend: Literal["auto", "torch", "onnx"] = Field("auto", description="What runs the model.")
-    device: str = Field("auto", description="`auto`, `cpu`, `cuda`, or `cuda:N`.")
+    device: str = Field("auto", description="`auto`, `cpu`, `cuda` (every GPU), or `cuda:N`.")
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field("auto", description="Arithmetic.")
     max_length: int = Field(512, ge=8, le=8192, description="Tokens of query and document together.")
     token_budget: int | None = Field(None, ge=64, description="Tokens in a batch, padding counted; unset: measured.")

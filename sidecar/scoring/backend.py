@@ -1,8 +1,8 @@
-"""What runs a model: the protocol that torch, ONNX Runtime and others implement."""
+"""What runs a model on one device: the protocol that torch and ONNX Runtime implement."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,20 +10,37 @@ import numpy.typing as npt
 
 from sidecar.scoring.tokenization import EncodedPair
 
+Logits = npt.NDArray[np.float32]
+Pending = Callable[[], Logits]
+"""Waits for a batch that was started and gives its `(pairs, labels)` fp32 logits."""
+
 
 class Backend(Protocol):
-    """A loaded model. Called from one thread at a time."""
+    """A loaded model. Called from one thread at a time.
 
-    def logits(self, pairs: Sequence[EncodedPair]) -> npt.NDArray[np.float32]:
-        """Run the model: `(pairs, labels)` fp32 logits. A pair's logits do not depend on its neighbours."""
-        ...
+    ``labels`` is the width of its head, ``budget`` is how many tokens of padded input make a good batch, ``budgets``
+    are the sizes to try for it, and ``depth`` is how many batches may be started before the first is waited for.
+    """
 
-    def token_budget(self) -> int:
-        """Give how many tokens of padded input make a good batch on this device."""
+    labels: int
+    budget: int
+    budgets: Sequence[int]
+    depth: int
+
+    def start(self, pairs: Sequence[EncodedPair]) -> Pending:
+        """Start a batch. A pair's logits do not depend on its neighbours.
+
+        Raises:
+            BackendFailed: the model raised; so may the pending result.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:
         """Say what was chosen, and why."""
+        ...
+
+    def stats(self) -> dict[str, float]:
+        """Give counters; names end in `_total`."""
         ...
 
 

@@ -7,25 +7,36 @@ holds a pair of the most urgent request, so nobody starves. Background work wait
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import neg
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One request's pairs that wait: ``lengths[i]`` are the tokens of its i-th waiting pair."""
+    """One request's pairs that wait: ``lengths`` are their tokens, longest first."""
 
     deadline: float
     arrival: int
-    lengths: tuple[int, ...]
+    lengths: Sequence[int]
     background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """``members`` are (request index, pair index); ``tokens`` counts padding."""
+class Part:
+    """Pairs ``start`` to ``end`` of those of one request that wait."""
 
-    members: tuple[tuple[int, int], ...]
+    request: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The parts of a batch; ``tokens`` counts padding."""
+
+    parts: tuple[Part, ...]
     tokens: int
 
 
@@ -36,25 +47,24 @@ def next_batch(waiting: Sequence[Waiting], budget: int) -> Batch:
         waiting: the requests, none expired; those without pairs are ignored.
         budget: tokens in a batch, padding counted; a single longer pair still goes alone.
     """
-    order = sorted(range(len(waiting)), key=lambda i: _urgency(waiting[i]))
-    foreground = [i for i in order if waiting[i].lengths and not waiting[i].background]
-    order = foreground or [i for i in order if waiting[i].lengths]
+    order = sorted((i for i, request in enumerate(waiting) if request.lengths), key=lambda i: _urgency(waiting[i]))
+    order = [i for i in order if not waiting[i].background] or order
     if not order:
         return Batch((), 0)
-    longest = max(waiting[order[0]].lengths)
-    members: list[tuple[int, int]] = []
+    longest = waiting[order[0]].lengths[0]
+    room = most = max(1, budget // longest)
+    parts: list[Part] = []
     for request in order:
-        room = max(1, budget // longest) - len(members)
-        if room <= 0:
+        lengths = waiting[request].lengths
+        start = bisect_left(lengths, -longest, key=neg)  # longer pairs would pad all the others
+        end = min(len(lengths), start + room)
+        if end > start:
+            parts.append(Part(request, start, end))
+            room -= end - start
+        if room == 0:
             break
-        members += [(request, pair) for pair in _fitting(waiting[request].lengths, longest)[:room]]
-    return Batch(tuple(members), longest * len(members))
+    return Batch(tuple(parts), longest * (most - room))
 
 
 def _urgency(request: Waiting) -> tuple[bool, float, int]:
     return (request.background, request.deadline, request.arrival)
-
-
-def _fitting(lengths: Sequence[int], longest: int) -> list[int]:
-    """Give the pairs that fit under ``longest``, longest first: those waste the least padding."""
-    return sorted((i for i, length in enumerate(lengths) if length <= longest), key=lambda i: -lengths[i])

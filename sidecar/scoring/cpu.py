@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: its affinity, and the quota of its container."""
+"""What this process may use of the CPU: its affinity, the quota of its container, and what the CPU computes in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def cpu_quota(cgroup: Path = _CGROUP) -> int:
@@ -35,3 +36,17 @@ def _read(file: Path) -> str:
         return file.read_text().strip()
     except OSError:
         return ""
+
+
+def cpu_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
+    """Give the instruction sets that the kernel names, none where it does not."""
+    for line in _read(cpuinfo).splitlines():
+        name, _, flags = line.partition(":")
+        if name.strip() == "flags":
+            return frozenset(flags.split())
+    return frozenset()
+
+
+def computes_bfloat16(cpuinfo: Path = _CPUINFO) -> bool:
+    """Tell whether the CPU multiplies bfloat16 natively."""
+    return not cpu_flags(cpuinfo).isdisjoint({"amx_bf16", "avx512_bf16"})

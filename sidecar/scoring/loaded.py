@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from sidecar.config import model as config
+from sidecar.errors import ModelError
+from sidecar.scoring.backend import Backend
+from sidecar.scoring.backends.chosen import chosen
+from sidecar.scoring.backends.rows import first_position
 from sidecar.scoring.cache import ByteCache
 from sidecar.scoring.heads import Head, head_of, relevance
 from sidecar.scoring.loading import ModelFiles, find
 from sidecar.scoring.scheduler import Scheduler
 from sidecar.scoring.tokenization import EncodedPair, Ids, PairTokenizer, load_tokenizer
 from sidecar.scoring.types import ScoreRequest
+from sidecar.scoring.warm_up import warm_up
 
 Scalars = npt.NDArray[np.float32]
+_log = logging.getLogger("sidecar.scoring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,7 @@ class Encoded:
     """A request's pairs. ``owners[i]`` is the document that pair i is a passage of."""
 
     pairs: list[EncodedPair]
-    owners: list[int]
+    owners: Sequence[int]
     documents: int
     how: str
 
@@ -55,13 +64,22 @@ class Loaded:
     tokenizer: PairTokenizer
     head: Head
     scheduler: Scheduler
-    backend: Any
+    backends: Sequence[Backend]
     documents: ByteCache[Ids]
     scores: ByteCache[float]
 
     def describe(self) -> dict[str, Any]:
-        """Say what runs the model."""
-        return {"head": self.head, "revision": self.files.revision, **self.backend.describe()}
+        """Say what runs the model; several devices are told one by one."""
+        told = [backend.describe() for backend in self.backends]
+        return {
+            "head": self.head,
+            "revision": self.files.revision,
+            **(told[0] if len(told) == 1 else {"devices": told}),
+        }
+
+    def stats(self) -> Counter[str]:
+        """Give the backends' counters, added up."""
+        return sum((Counter(backend.stats()) for backend in self.backends), Counter[str]())
 
     def relevance(self, logits: npt.NDArray[np.float32]) -> Scalars:
         """Give `(pairs,)` relevance from `(pairs, labels)` logits."""
@@ -81,23 +99,25 @@ class Loaded:
     def encode(self, request: ScoreRequest) -> Encoded:
         """Encode a request's pairs, each document from the cache where it is known."""
         [query] = self.tokenizer.encode([request.query])
-        documents = self._documents(request)
+        asked = _digest(request.query, None)
+        keys = [_digest(text, key) for text, key in zip(request.documents, _keys(request), strict=True)]
+        documents = self._documents(request.documents, keys)
         if request.passages is None:
-            pairs = [self.tokenizer.join(query, document) for document in documents]
-            return Encoded(pairs, list(range(len(pairs))), len(pairs), "first")
+            pairs = self.tokenizer.join(query, documents, [asked + key for key in keys])
+            return Encoded(pairs, range(len(pairs)), len(pairs), "first")
         wanted = request.passages
-        pairs, owners = [], []
-        for owner, document in enumerate(documents):
-            for passage in self.tokenizer.passages(query, document, wanted.size, wanted.stride, wanted.max_count):
-                pairs.append(self.tokenizer.join(query, passage))
-                owners.append(owner)
+        cut = [self.tokenizer.passages(query, text, wanted.size, wanted.stride, wanted.max_count) for text in documents]
+        owners = [owner for owner, passages in enumerate(cut) for _ in passages]
+        numbers = [number for passages in cut for number, _ in enumerate(passages)]
+        how = f"{wanted.size}/{wanted.stride}/".encode()
+        named = [asked + keys[owner] + how + bytes([number]) for owner, number in zip(owners, numbers, strict=True)]
+        pairs = self.tokenizer.join(query, [passage for passages in cut for passage in passages], named)
         return Encoded(pairs, owners, len(documents), wanted.aggregate)
 
-    def _documents(self, request: ScoreRequest) -> list[Ids]:
-        keys = [_key(text, key) for text, key in zip(request.documents, _keys(request), strict=True)]
+    def _documents(self, texts: Sequence[str], keys: Sequence[bytes]) -> list[Ids]:
         known = [self.documents.get(key) for key in keys]
         missing = [i for i, ids in enumerate(known) if ids is None]
-        fresh = dict(zip(missing, self.tokenizer.encode([request.documents[i] for i in missing]), strict=True))
+        fresh = dict(zip(missing, self.tokenizer.encode([texts[i] for i in missing]), strict=True))
         for i, ids in fresh.items():
             self.documents.put(keys[i], ids, ids.nbytes)
         return [ids if ids is not None else fresh[i] for i, ids in enumerate(known)]
@@ -107,15 +127,15 @@ def _keys(request: ScoreRequest) -> Sequence[bytes | None]:
     return request.keys or [None] * len(request.documents)
 
 
-def _key(text: str, key: bytes | None) -> bytes:
-    """Give a document's key: its text's hash too, since mappings may read other fields of the same version."""
+def _digest(text: str, key: bytes | None) -> bytes:
+    """Name a text: by its hash, also where its version has a name, since mappings may read other fields of it."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
     digest.update(key or b"")
     return digest.digest()
 
 
 def load(model: config.Model, engine: config.Engine) -> Loaded:
-    """Load one model and run it once.
+    """Load one model on every device it is to run on, and warm it up.
 
     Raises:
         ModelError: it cannot be had.
@@ -123,32 +143,47 @@ def load(model: config.Model, engine: config.Engine) -> Loaded:
     files = find(model.model, model.revision)
     length = min(model.max_length or engine.max_length, _positions(files) or 1 << 30)
     tokenizer = PairTokenizer(load_tokenizer(files.directory), length)
-    backend = _backend(files, engine)
-    head = head_of(backend.labels, model.head)
-    [query, document] = tokenizer.encode(["warm up", "a first pair, so that no search waits for it"])
-    backend.logits([tokenizer.join(query, document)] * 2)
-    scheduler = Scheduler(backend, engine.token_budget)
+    backends = _backends(files, engine, length)
+    head = head_of(backends[0].labels, model.head)
+    for backend in backends:
+        warm_up(backend, engine.token_budget, length, time.monotonic)
     return Loaded(
         model.model,
         files,
         tokenizer,
         head,
-        scheduler,
-        backend,
+        Scheduler(backends),
+        backends,
         ByteCache(engine.document_cache),
         ByteCache(engine.score_cache),
     )
 
 
-def _backend(files: ModelFiles, engine: config.Engine) -> Any:
-    """Build what runs the model. `auto` is torch, the fastest measured (docs/performance.md), where it is installed."""
-    if engine.backend == "onnx" or (engine.backend == "auto" and importlib.util.find_spec("torch") is None):
-        from sidecar.scoring.backends.onnx import OnnxBackend
+def _backends(files: ModelFiles, engine: config.Engine, longest: int) -> Sequence[Backend]:
+    """Build what runs the model, on every device it is to run on."""
+    backend, why = chosen(files, engine)
+    _log.info("%s runs %s: %s", backend, files.name, why)
+    if backend == "torch":
+        return _torch(files, engine, longest)
+    try:
+        return [_onnx(files, engine)]
+    except ModelError as problem:
+        if engine.backend != "auto" or engine.dtype == "int8" or importlib.util.find_spec("torch") is None:
+            raise
+        _log.warning("torch runs %s, since onnx cannot: %s", files.name, problem)
+        return _torch(files, engine, longest)
 
-        return OnnxBackend(files, engine)
-    from sidecar.scoring.backends.torch import TorchBackend
 
-    return TorchBackend(files, engine)
+def _torch(files: ModelFiles, engine: config.Engine, longest: int) -> Sequence[Backend]:
+    from sidecar.scoring.backends.torch import TorchBackend, devices
+
+    return [TorchBackend(files, engine, device, longest) for device in devices(engine.device)]
+
+
+def _onnx(files: ModelFiles, engine: config.Engine) -> Backend:
+    from sidecar.scoring.backends.onnx import OnnxBackend
+
+    return OnnxBackend(files, engine)
 
 
 def _positions(files: ModelFiles) -> int | None:
@@ -157,5 +192,4 @@ def _positions(files: ModelFiles) -> int | None:
     positions = settings.get("max_position_embeddings")
     if not isinstance(positions, int):
         return None
-    offset = int(settings.get("pad_token_id", 0)) + 1 if "roberta" in str(settings.get("model_type")) else 0
-    return positions - offset
+    return positions - first_position(settings)

@@ -7,9 +7,9 @@ documents. The joined ids and type ids are those of encoding the pair, `longest_
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,7 @@ class EncodedPair:
 
     ids: Ids
     type_ids: Ids
-    key: bytes = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        digest = hashlib.blake2b(self.ids.tobytes(), digest_size=16)
-        digest.update(self.type_ids.tobytes())
-        object.__setattr__(self, "key", digest.digest())
+    key: bytes
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,7 +43,7 @@ class _Template:
     before: Ids
     between: Ids
     after: Ids
-    types: tuple[int, int, int, int, int]
+    types: Ids
 
     @property
     def special(self) -> int:
@@ -91,19 +86,35 @@ class PairTokenizer:
         encoded = encode(list(texts), add_special_tokens=False)
         return [np.array(e.ids, dtype=np.int32) for e in encoded]
 
-    def join(self, query: Ids, document: Ids) -> EncodedPair:
-        """Join a query and a document as the tokenizer's pair template does."""
-        kept_query, kept_document = longest_first(len(query), len(document), self._room)
+    def join(self, query: Ids, documents: Sequence[Ids], keys: Sequence[bytes]) -> list[EncodedPair]:
+        """Join a query and each of its documents as the tokenizer's pair template does; ``keys`` become the pairs'."""
         template = self._template
-        parts = (template.before, query[:kept_query], template.between, document[:kept_document], template.after)
-        types = np.repeat(np.array(template.types, dtype=np.int32), [len(part) for part in parts])
-        return EncodedPair(np.concatenate(parts), types)
+        whole = np.concatenate((template.before, query, template.between))
+        parts: list[Ids] = []
+        counts = np.empty((len(documents), 5), dtype=np.int64)
+        counts[:, ::2] = (len(template.before), len(template.between), len(template.after))
+        for i, document in enumerate(documents):
+            head = whole
+            if len(query) + len(document) > self._room:
+                kept, kept_document = longest_first(len(query), len(document), self._room)
+                head = np.concatenate((template.before, query[:kept], template.between))
+                document = document[:kept_document]
+            counts[i, 1::2] = (len(head) - len(whole) + len(query), len(document))
+            parts += (head, document, template.after)
+        return _split(parts, np.repeat(np.tile(template.types, len(documents)), counts.reshape(-1)), counts, keys)
 
     def passages(self, query: Ids, document: Ids, size: int, stride: int, count: int) -> list[Ids]:
         """Cut a document into at most ``count`` windows of ``size`` tokens, ``stride`` apart."""
         size = max(1, min(size, self._room - min(len(query), self._room - 1)))
         starts = range(0, max(1, len(document) - size + stride), stride)
         return [document[start : start + size] for start in starts[:count]]
+
+
+def _split(parts: Sequence[Ids], types: Ids, counts: npt.NDArray[np.int64], keys: Sequence[bytes]) -> list[EncodedPair]:
+    """Give each pair its part of the tokens of all: views, not copies."""
+    ids = np.concatenate(parts) if parts else types
+    bounds = itertools.pairwise([0, *counts.sum(axis=1).cumsum().tolist()])
+    return [EncodedPair(ids[start:end], types[start:end], key) for (start, end), key in zip(bounds, keys, strict=True)]
 
 
 def _probe(tokenizer: Tokenizer) -> _Template:
@@ -126,12 +137,15 @@ def _probe(tokenizer: Tokenizer) -> _Template:
         before=ids[:first],
         between=ids[first + size : second],
         after=ids[second + size :],
-        types=(
-            types[0],
-            types[first],
-            types[first + size] if second > first + size else types[first],
-            types[second],
-            types[-1],
+        types=np.array(
+            [
+                types[0],
+                types[first],
+                types[first + size] if second > first + size else types[first],
+                types[second],
+                types[-1],
+            ],
+            dtype=np.int32,
         ),
     )
 

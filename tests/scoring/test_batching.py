@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.scoring.batching import Batch, Waiting, next_batch
+from sidecar.scoring.batching import Batch, Part, Waiting, next_batch
 
 FOREVER = float("inf")
 
@@ -15,43 +15,45 @@ def waiting(*lengths: int, deadline: float = FOREVER, arrival: int = 0, backgrou
     return Waiting(deadline, arrival, lengths, background)
 
 
+def batch(tokens: int, *parts: tuple[int, int, int]) -> Batch:
+    return Batch(tuple(Part(*part) for part in parts), tokens)
+
+
+# waiting requests (lengths longest first), budget, and the batch: tokens, and (request, start, end)
 CASES: dict[str, tuple[list[Waiting], int, Batch]] = {
-    "nothing waits": ([], 100, Batch((), 0)),
-    "nothing is left of what waits": ([waiting()], 100, Batch((), 0)),
-    "all fit": ([waiting(5, 9, 7)], 100, Batch(((0, 1), (0, 2), (0, 0)), 27)),
-    "longest first, padding counted": ([waiting(5, 9, 7, 8)], 27, Batch(((0, 1), (0, 3), (0, 2)), 27)),
-    "one token short of a third": ([waiting(5, 9, 7)], 26, Batch(((0, 1), (0, 2)), 18)),
-    "longer than the budget goes alone": ([waiting(5, 900)], 100, Batch(((0, 1),), 900)),
-    "earliest deadline leads": (
-        [waiting(4, deadline=9.0), waiting(4, deadline=3.0)],
-        4,
-        Batch(((1, 0),), 4),
-    ),
-    "earliest arrival leads among equals": (
-        [waiting(4, arrival=2), waiting(4, arrival=1)],
-        4,
-        Batch(((1, 0),), 4),
-    ),
+    "nothing waits": ([], 100, batch(0)),
+    "nothing is left of what waits": ([waiting()], 100, batch(0)),
+    "all fit": ([waiting(9, 7, 5)], 100, batch(27, (0, 0, 3))),
+    "longest first, padding counted": ([waiting(9, 8, 7, 5)], 27, batch(27, (0, 0, 3))),
+    "one token short of a third": ([waiting(9, 7, 5)], 26, batch(18, (0, 0, 2))),
+    "longer than the budget goes alone": ([waiting(900, 5)], 100, batch(900, (0, 0, 1))),
+    "earliest deadline leads": ([waiting(4, deadline=9.0), waiting(4, deadline=3.0)], 4, batch(4, (1, 0, 1))),
+    "earliest arrival leads among equals": ([waiting(4, arrival=2), waiting(4, arrival=1)], 4, batch(4, (1, 0, 1))),
     "a deadline comes before none": (
         [waiting(4, arrival=1), waiting(4, deadline=9.0, arrival=2)],
         4,
-        Batch(((1, 0),), 4),
+        batch(4, (1, 0, 1)),
     ),
     "others fill the room, but never lengthen the batch": (
-        [waiting(6, arrival=1), waiting(9, 5, 6, 2, arrival=2)],
+        [waiting(6, arrival=1), waiting(9, 6, 5, 2, arrival=2)],
         24,
-        Batch(((0, 0), (1, 2), (1, 1), (1, 3)), 24),
+        batch(24, (0, 0, 1), (1, 1, 4)),
     ),
     "a third request fills what a second leaves": (
         [waiting(6, arrival=1), waiting(7, 3, arrival=2), waiting(6, 6, arrival=3)],
         18,
-        Batch(((0, 0), (1, 1), (2, 0)), 18),
+        batch(18, (0, 0, 1), (1, 1, 2), (2, 0, 1)),
     ),
-    "background waits": ([waiting(4, 4, background=True), waiting(4, deadline=99.0)], 100, Batch(((1, 0),), 4)),
+    "a request whose pairs are all longer is passed over": (
+        [waiting(4, arrival=1), waiting(9, 8, arrival=2), waiting(3, arrival=3)],
+        100,
+        batch(8, (0, 0, 1), (2, 0, 1)),
+    ),
+    "background waits": ([waiting(4, 4, background=True), waiting(4, deadline=99.0)], 100, batch(4, (1, 0, 1))),
     "background runs when nothing else does": (
         [waiting(4, 4, background=True), waiting()],
         100,
-        Batch(((0, 0), (0, 1)), 8),
+        batch(8, (0, 0, 2)),
     ),
 }
 
@@ -67,7 +69,7 @@ REQUESTS = st.lists(
         Waiting,
         st.sampled_from([1.0, 2.0, FOREVER]),
         st.integers(0, 5),
-        st.lists(st.integers(1, 60), max_size=12).map(tuple),
+        st.lists(st.integers(1, 60), max_size=12).map(lambda lengths: sorted(lengths, reverse=True)),
         st.booleans(),
     ),
     max_size=6,
@@ -76,16 +78,16 @@ REQUESTS = st.lists(
 
 @given(requests=REQUESTS, budget=st.integers(1, 200))
 def test_any_batch_keeps_the_rules(requests: list[Waiting], budget: int) -> None:
-    batch = next_batch(requests, budget)
-    assert len(set(batch.members)) == len(batch.members)
-    lengths = [requests[request].lengths[pair] for request, pair in batch.members]
-    assert batch.tokens == len(lengths) * max(lengths, default=0)
-    assert batch.tokens <= budget or len(lengths) == 1
+    found = next_batch(requests, budget)
+    assert len({part.request for part in found.parts}) == len(found.parts)
+    lengths = [length for part in found.parts for length in requests[part.request].lengths[part.start : part.end]]
+    assert found.tokens == len(lengths) * max(lengths, default=0)
+    assert found.tokens <= budget or len(lengths) == 1
     urgent = [r for r in requests if r.lengths]
     foreground = [r for r in urgent if not r.background]
     if urgent:
         first = min(foreground or urgent, key=lambda r: (r.deadline, r.arrival))
-        served = [requests[request] for request, _ in batch.members]
+        served = [requests[part.request] for part in found.parts]
         assert first in served
         assert not (foreground and any(r.background for r in served))
 
@@ -96,14 +98,12 @@ def test_every_pair_is_served_once(requests: list[Waiting], budget: int) -> None
     served = []
     while any(left):
         now = [
-            Waiting(r.deadline, r.arrival, tuple(length for _, length in pairs), r.background)
+            Waiting(r.deadline, r.arrival, [length for _, length in pairs], r.background)
             for r, pairs in zip(requests, left, strict=True)
         ]
-        batch = next_batch(now, budget)
-        assert batch.members
-        served += [(request, left[request][place][0]) for request, place in batch.members]
-        left = [
-            [pair for place, pair in enumerate(pairs) if (i, place) not in batch.members]
-            for i, pairs in enumerate(left)
-        ]
+        found = next_batch(now, budget)
+        assert found.parts
+        for part in found.parts:
+            served += [(part.request, pair) for pair, _ in left[part.request][part.start : part.end]]
+            del left[part.request][part.start : part.end]
     assert sorted(served) == [(i, pair) for i, r in enumerate(requests) for pair in range(len(r.lengths))]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.scoring.cpu import cpu_quota
+from sidecar.scoring.cpu import computes_bfloat16, cpu_flags, cpu_quota
 
 _HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -30,3 +30,22 @@ def test_quota(tmp_path: Path, files: dict[str, str], expected: int) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert cpu_quota(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512_bf16\n", True),
+        ("flags : fpu amx_bf16 amx_int8", True),
+        ("flags : fpu avx2 avx512f", False),
+        ("Features : fp asimd", False),
+    ],
+)
+def test_bfloat16_is_what_the_kernel_names(text: str, expected: bool, tmp_path: Path) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text(text)
+    assert computes_bfloat16(file) is expected
+
+
+def test_a_kernel_that_names_nothing_computes_nothing_special(tmp_path: Path) -> None:
+    assert cpu_flags(tmp_path / "none") == frozenset()

@@ -70,7 +70,7 @@ def reference(directory: Path, query: str, texts: Sequence[str], max_length: int
 
 async def scored(directory: Path, requests: Sequence[ScoreRequest], **settings: Any) -> list[list[float]]:
     """Score requests at the same time."""
-    settings = {"dtype": "float32", "max_length": 128, "threads": 1, **settings}
+    settings = {"backend": "torch", "dtype": "float32", "max_length": 128, "threads": 1, **settings}
     engine = Engine(config.Engine(model=str(directory), **settings))
     try:
         await engine.start()

@@ -13,7 +13,9 @@ import pytest
 
 from sidecar.config import model as config
 from sidecar.errors import ModelError
+from sidecar.scoring.backends import chosen
 from sidecar.scoring.backends.onnx import OnnxBackend
+from sidecar.scoring.engine import Engine
 from sidecar.scoring.loading import find
 from sidecar.scoring.types import ScoreRequest
 from tests.checkpoints import make_checkpoint, write_model
@@ -122,3 +124,20 @@ def test_torch_is_never_imported(tmp_path: Path) -> None:
     told = json.loads(ran.stdout)
     assert not told["torch"]
     assert told["scores"][0] > told["scores"][1]
+
+
+async def test_a_graph_that_cannot_be_kept_leaves_the_model_to_torch_unless_onnx_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(chosen, "computes_bfloat16", lambda: False)  # on such a CPU torch is chosen to begin with
+    (tmp_path / "file").touch()
+    directory = make_checkpoint(tmp_path / "model")
+    settings: dict[str, Any] = {"model": str(directory), "device": "cpu", "cache_dir": str(tmp_path / "file")}
+    engine = Engine(config.Engine(**settings))
+    await engine.start()
+    [told] = engine.describe().values()
+    await engine.close()
+    assert told["backend"] == "torch"
+    assert "since onnx cannot: the exported model cannot be written" in caplog.text
+    with pytest.raises(ModelError, match=r"set engine\.cache_dir"):
+        await Engine(config.Engine(**settings, backend="onnx")).start()

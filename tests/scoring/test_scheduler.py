@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from sidecar.errors import BackendFailed, DeadlineExceeded
-from sidecar.scoring.scheduler import Job, Scheduler
+from sidecar.scoring.backend import Logits, Pending
+from sidecar.scoring.jobs import Job
+from sidecar.scoring.scheduler import Scheduler
 from sidecar.scoring.tokenization import EncodedPair
 
 FOREVER = float("inf")
@@ -24,7 +25,8 @@ FOREVER = float("inf")
 
 def pair(first: int, length: int = 4) -> EncodedPair:
     """Give a pair whose score is ``first``."""
-    return EncodedPair(np.array([first] + [0] * (length - 1), np.int32), np.zeros(length, np.int32))
+    ids = np.array([first] + [0] * (length - 1), np.int32)
+    return EncodedPair(ids, np.zeros(length, np.int32), ids.tobytes())
 
 
 class Gate:
@@ -33,22 +35,29 @@ class Gate:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.failure: Exception | None = None
-        self.answer: npt.NDArray[np.float32] | None = None
+        self.answer: Logits | None = None
+        self.labels = 1
         self.budget = 1000
+        self.budgets: Sequence[int] = (1000,)
+        self.depth = 1
         self._entered = threading.Semaphore(0)
         self._open = threading.Semaphore(0)
 
-    def logits(self, pairs: Sequence[EncodedPair]) -> npt.NDArray[np.float32]:
-        self.batches.append([int(p.ids[0]) for p in pairs])
+    def start(self, pairs: Sequence[EncodedPair]) -> Pending:
+        batch = [int(p.ids[0]) for p in pairs]
+        self.batches.append(batch)
         self._entered.release()
-        self._open.acquire()
-        if self.failure is not None:
-            raise self.failure
-        found = np.array([[float(p.ids[0])] for p in pairs], np.float32)
-        return found if self.answer is None else self.answer
 
-    def token_budget(self) -> int:
-        return self.budget
+        def finish() -> Logits:
+            self._open.acquire()
+            if self.failure is not None:
+                raise self.failure
+            return np.array([[float(first)] for first in batch], np.float32) if self.answer is None else self.answer
+
+        return finish
+
+    def stats(self) -> dict[str, float]:
+        return {}
 
     def describe(self) -> dict[str, Any]:
         return {}
@@ -84,7 +93,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def scheduler(gate: Gate, clock: Clock) -> Iterator[Scheduler]:
-    scheduler = Scheduler(gate, clock=clock)
+    scheduler = Scheduler([gate], clock=clock)
     yield scheduler
     gate.let()
     scheduler.close()
@@ -108,14 +117,6 @@ async def test_a_big_request_is_split_under_the_budget(scheduler: Scheduler, gat
     gate.budget = 12
     assert await values(scheduler.submit([pair(i) for i in range(8)], FOREVER)) == list(range(8))
     assert [len(batch) for batch in gate.batches] == [3, 3, 2]
-
-
-async def test_a_set_budget_stands_over_the_backends(gate: Gate) -> None:
-    scheduler = Scheduler(gate, budget=8)
-    gate.let()
-    await values(scheduler.submit([pair(i) for i in range(4)], FOREVER))
-    scheduler.close()
-    assert [len(batch) for batch in gate.batches] == [2, 2]
 
 
 async def test_cancelled_pairs_never_reach_the_device(scheduler: Scheduler, gate: Gate) -> None:
@@ -199,12 +200,49 @@ async def test_cancelling_a_job_leaves_the_same_pair_to_others(scheduler: Schedu
     assert gate.batches == [[1], [2]]
 
 
-async def test_other_type_ids_are_another_pair(scheduler: Scheduler, gate: Gate) -> None:
-    ids = np.array([7, 0], np.int32)
+async def test_the_next_batch_is_started_while_one_runs(gate: Gate) -> None:
+    gate.depth, gate.budget = 2, 4
+    scheduler = Scheduler([gate])
+    jobs = [scheduler.submit([pair(i)], FOREVER) for i in range(4)]
+    await gate.entered()
+    await gate.entered()
+    assert gate.batches == [[0], [1]]
+    assert not jobs[0].future.done()
     gate.let()
-    pairs = [EncodedPair(ids, np.array(types, np.int32)) for types in ([0, 0], [0, 1])]
-    await scheduler.submit(pairs, FOREVER).future
-    assert gate.batches == [[7, 7]]
+    assert [await values(job) for job in jobs] == [[0], [1], [2], [3]]
+    scheduler.close()
+
+
+async def test_overlapping_batches_are_not_charged_twice(gate: Gate, clock: Clock) -> None:
+    gate.depth, gate.budget = 2, 4
+    scheduler = Scheduler([gate], clock=clock)
+    jobs = [scheduler.submit([pair(i)], FOREVER) for i in range(2)]
+    await gate.entered()
+    await gate.entered()
+    clock.now = 10.0
+    gate.let(1)
+    await jobs[0].future
+    clock.now = 14.0
+    gate.let()
+    await jobs[1].future
+    scheduler.close()
+    assert [job.model_seconds for job in jobs] == [10.0, 4.0]
+
+
+async def test_a_free_device_takes_what_a_busy_one_cannot() -> None:
+    busy, free = Gate(), Gate()
+    busy.budget = free.budget = 4
+    scheduler = Scheduler([busy, free])
+    jobs = [scheduler.submit([pair(i)], FOREVER) for i in range(6)]
+    await busy.entered()
+    await free.entered()
+    free.let()
+    [held] = busy.batches
+    await asyncio.gather(*(values(job) for i, job in enumerate(jobs) if [i] != held))
+    assert len(free.batches) == 5
+    busy.let()
+    assert [await values(job) for job in jobs] == [[i] for i in range(6)]
+    scheduler.close()
 
 
 async def test_a_model_that_raises_fails_its_batch_and_the_loop_goes_on(scheduler: Scheduler, gate: Gate) -> None:
@@ -230,7 +268,7 @@ async def test_unusable_scores_fail(scheduler: Scheduler, gate: Gate, answer: li
 
 
 async def test_time_is_split_into_waiting_and_ones_share_of_the_model(gate: Gate, clock: Clock) -> None:
-    scheduler = Scheduler(gate, clock=clock)
+    scheduler = Scheduler([gate], clock=clock)
     scheduler.submit([pair(1)], FOREVER)
     await gate.entered()
     long, short = scheduler.submit([pair(2, 6)], FOREVER), scheduler.submit([pair(3, 2)], FOREVER)

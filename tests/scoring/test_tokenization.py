@@ -41,7 +41,8 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @settings(max_examples=100, deadline=None)
 def test_joined_pair_is_the_tokenizers_pair(family: Family, query: str, document: str, max_length: int) -> None:
     ours = PairTokenizer(load_tokenizer(family.directory), max_length)
-    pair = ours.join(*ours.encode([query, document]))
+    [asked, text] = ours.encode([query, document])
+    [pair] = ours.join(asked, [text], [b""])
     theirs = family.theirs(  # a batch of one: given bare, an empty document counts as no pair
         [query], [document], truncation="longest_first", max_length=max_length, return_token_type_ids=True
     )
@@ -68,12 +69,20 @@ def test_longest_first_cuts_the_longer_text_a_token_at_a_time(first: int, second
     assert sorted(kept) == sorted((short, long) if first + second <= room else expected)
 
 
-def test_equal_pairs_have_equal_keys_and_others_do_not(tmp_path: Path) -> None:
-    tokenizer = PairTokenizer(load_tokenizer(make_checkpoint(tmp_path)), 64)
-    [one, two, three] = tokenizer.encode(["zip files", "an archive", "zip"])
-    assert tokenizer.join(one, two).key == tokenizer.join(one.copy(), two.copy()).key
-    keys = {tokenizer.join(a, b).key for a in (one, two, three) for b in (one, two, three)}
-    assert len(keys) == 9
+@given(query=TEXTS, documents=st.lists(TEXTS, max_size=6), max_length=st.integers(8, 40))
+@settings(max_examples=50, deadline=None)
+def test_pairs_joined_together_are_those_joined_alone(
+    family: Family, query: str, documents: list[str], max_length: int
+) -> None:
+    tokenizer = PairTokenizer(load_tokenizer(family.directory), max_length)
+    [asked, *texts] = tokenizer.encode([query, *documents])
+    keys = [bytes([i]) for i in range(len(texts))]
+    together = tokenizer.join(asked, texts, keys)
+    assert [pair.key for pair in together] == keys
+    for pair, text in zip(together, texts, strict=True):
+        [alone] = tokenizer.join(asked, [text], [b""])
+        assert pair.ids.tolist() == alone.ids.tolist()
+        assert pair.type_ids.tolist() == alone.type_ids.tolist()
 
 
 def test_passages_cover_the_document_and_fit_beside_the_query(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ The graph is written once for each model revision and arithmetic, and kept in th
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import tempfile
 from collections.abc import Sequence
@@ -18,12 +17,15 @@ import numpy.typing as npt
 
 from sidecar.config.model import Engine
 from sidecar.errors import BackendFailed, ModelError
-from sidecar.scoring.cpu import cpu_quota
+from sidecar.scoring.backend import Logits, Pending
+from sidecar.scoring.backends.rows import Rows, first_position, pack
+from sidecar.scoring.cpu import cpu_flags, cpu_quota
 from sidecar.scoring.loading import ModelFiles
+from sidecar.scoring.samples import sample_pairs
 from sidecar.scoring.tokenization import EncodedPair
 
-_FORMAT = 1  # of the graphs in the cache
-_BUDGET = 2048
+_FORMAT = 2  # of the graphs in the cache
+_NOT_FUSED = ["SkipLayerNormFusion"]  # it would undo what ``onnx_graph`` does on purpose
 _MISSING = "engine.backend onnx needs the extra `onnx`: pip install 'elasticsearch-rescoring-sidecar[onnx]'"
 _ARITHMETIC = {"auto": "float32", "float32": "float32", "int8": "int8"}
 
@@ -41,13 +43,11 @@ class OnnxBackend:
         self._threads = engine.threads or cpu_quota()
         self._session = _session(self._file, self._threads)
         self._inputs = {given.name for given in self._session.get_inputs()}
-        roberta = "roberta" in str(files.config()["model_type"]) or files.config()["model_type"] == "camembert"
-        self._first_position = int(files.config().get("pad_token_id", 1)) + 1 if roberta else 0
-        self.labels = int(self.logits([_probe()]).shape[1])
-
-    def token_budget(self) -> int:
-        """Give the tokens of a good batch."""
-        return _BUDGET
+        self._first_position = first_position(files.config())
+        self.budgets: Sequence[int] = (1024, 2048, 4096)
+        self.budget = 2048
+        self.depth = 1
+        self.labels = int(self._logits(sample_pairs(1, longest=8)).shape[1])
 
     def describe(self) -> dict[str, Any]:
         """Say what runs."""
@@ -60,39 +60,46 @@ class OnnxBackend:
             "threads": self._threads,
             "attention": "unpadded",
             "graph": str(self._file),
-            "token_budget": _BUDGET,
+            "token_budget": self.budget,
         }
 
-    def logits(self, pairs: Sequence[EncodedPair]) -> npt.NDArray[np.float32]:
-        """Run the model: `(pairs, labels)` fp32 logits.
+    def stats(self) -> dict[str, float]:
+        """Give no counters."""
+        return {}
+
+    def start(self, pairs: Sequence[EncodedPair]) -> Pending:
+        """Run a batch; it is done when this returns.
 
         Raises:
             BackendFailed: ONNX Runtime raised.
         """
-        inputs = feed(pairs, self._first_position)
+        found = self._logits(pairs)
+        return lambda: found
+
+    def _logits(self, pairs: Sequence[EncodedPair]) -> Logits:
+        rows = pack(pairs, self._first_position)
+        inputs = feed(rows)
         try:
             [found] = self._session.run(["logits"], {name: inputs[name] for name in self._inputs})
         except Exception as problem:
             raise BackendFailed(f"ONNX Runtime failed: {problem}") from problem
-        return np.asarray(found, dtype=np.float32)
+        return np.asarray(found, dtype=np.float32)[rows.back]
 
 
-def feed(pairs: Sequence[EncodedPair], first_position: int) -> dict[str, npt.NDArray[Any]]:
+def feed(rows: Rows) -> dict[str, npt.NDArray[Any]]:
     """Give the graph's inputs: see ``onnx_graph``."""
-    lengths = np.array([len(pair) for pair in pairs], dtype=np.int64)
-    longest = int(lengths.max())
-    starts = np.array([0, *itertools.accumulate(lengths[:-1])], dtype=np.int64)
+    longest = int(rows.lengths[0])
     places = np.arange(longest)
-    inside = places < lengths[:, None]
+    inside = places < rows.lengths[:, None]
     return {
-        "ids": np.concatenate([pair.ids for pair in pairs]).astype(np.int64),
-        "types": np.concatenate([pair.type_ids for pair in pairs]).astype(np.int64),
-        "positions": np.concatenate([np.arange(n) for n in lengths]) + first_position,
-        "padded": np.where(inside, starts[:, None] + places, 0).reshape(-1),
-        "shape": np.array([len(pairs), longest, -1], dtype=np.int64),
-        "lengths": lengths.astype(np.int32),
+        "ids": rows.ids,
+        "types": rows.types,
+        "positions": rows.positions,
+        "padded": np.where(inside, rows.starts[:, None] + places, 0).reshape(-1),
+        "shape": np.array([len(rows.lengths), longest, -1], dtype=np.int64),
+        "lengths": rows.lengths.astype(np.int32),
         "rows": np.flatnonzero(inside),
-        "first": starts,
+        "first": rows.starts,
     }
 
 
@@ -134,10 +141,7 @@ def _write(files: ModelFiles, dtype: str, file: Path) -> None:
 
 def _weight_bits() -> int:
     """8, or 7 where the CPU has no VNNI: AVX2 adds two products in 16 bits, and 8 by 8 bits would overflow them."""
-    try:
-        return 8 if "vnni" in Path("/proc/cpuinfo").read_text() else 7
-    except OSError:
-        return 7
+    return 8 if any("vnni" in flag for flag in cpu_flags()) else 7
 
 
 def _session(file: Path, threads: int) -> Any:
@@ -150,10 +154,8 @@ def _session(file: Path, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"], disabled_optimizers=_NOT_FUSED
+        )
     except Exception as problem:
         raise ModelError(f"{file}: ONNX Runtime cannot load it: {problem}: delete it and start again") from problem
-
-
-def _probe() -> EncodedPair:
-    return EncodedPair(np.ones(4, dtype=np.int32), np.zeros(4, dtype=np.int32))

@@ -1,8 +1,9 @@
 """Writes a BERT-class cross-encoder as an ONNX graph, fused as ONNX Runtime likes it and without padding.
 
 All tokens of a batch are the rows of one matrix, as in ``packed``; only attention sees a padded batch, gathered
-before it and gathered back after it. The fused operators are ONNX Runtime's own (`com.microsoft`), so nothing
-is left to pattern-matching, and neither torch nor an exporter is needed.
+before it and gathered back after it. Of the last layer only the first tokens' states are computed. The
+fused operators are ONNX Runtime's own (`com.microsoft`), so nothing is left to pattern-matching, and neither torch nor
+an exporter is needed.
 
 Inputs, int64 unless said otherwise, for `pairs` P of at most L tokens, T tokens in all:
 `ids`, `types`, `positions` `(T,)`; `padded` `(P * L,)`, the row that stands at each place of the padded batch;
@@ -21,7 +22,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from sidecar.errors import ModelError
-from sidecar.scoring.backends.onnx_weights import Array, Weights
+from sidecar.scoring.backends.onnx_weights import ACTIVATIONS, Array, Weights
 
 _CONTRIB = "com.microsoft"
 _INPUTS = ("ids", "types", "positions", "padded", "shape", "lengths", "rows", "first")
@@ -57,8 +58,12 @@ class _Graph:
         return self.add("Add", self.product(rows, weight), self.constant(bias))
 
     def skip_norm(self, rows: str, skip: str, norm: tuple[Array, Array], epsilon: float) -> str:
+        """Add and norm, as two operators: the fused one takes four times as long on a CPU (docs/performance.md)."""
+        return self.norm(self.add("Add", rows, skip), norm, epsilon)
+
+    def norm(self, rows: str, norm: tuple[Array, Array], epsilon: float) -> str:
         gain, bias = map(self.constant, norm)
-        return self.add("SkipLayerNormalization", rows, skip, gain, bias, domain=_CONTRIB, epsilon=epsilon)
+        return self.add("LayerNormalization", rows, gain, bias, epsilon=epsilon, axis=-1)
 
 
 def quantized(weight: Array, bits: int) -> tuple[npt.NDArray[np.int8], Array]:
@@ -79,16 +84,18 @@ def build(weights: Weights, bits: int | None = None) -> onnx.ModelProto:
     Raises:
         ModelError: the model computes what the graph cannot.
     """
-    if weights.activation not in ("gelu", "gelu_python"):
+    if weights.activation not in ACTIVATIONS:
         raise ModelError(
             f"the activation {weights.activation!r} is not one that the onnx backend exports: "
             "use `engine.backend: torch`"
         )
     graph = _Graph(bits)
     rows = _embeddings(graph, weights)
-    for number in range(weights.layers):
-        rows = _layer(graph, weights, number, rows)
-    _head(graph, weights, rows)
+    for number in range(weights.layers - 1):
+        rows = _rest(graph, weights, number, _attention(graph, weights, number, rows), rows)
+    last = weights.layers - 1
+    first = graph.add("Gather", rows, "first")
+    _head(graph, weights, _rest(graph, weights, last, _attention_of_first(graph, weights, last, rows, first), first))
     return _model(graph)
 
 
@@ -100,15 +107,15 @@ def _embeddings(graph: _Graph, weights: Weights) -> str:
             continue
         found = graph.add("Gather", graph.constant(table), index)
         total = graph.add("Add", total, found) if total else found
-    gain, bias = map(graph.constant, weights.pair(f"{weights.family}.embeddings.LayerNorm"))
-    rows = graph.add("LayerNormalization", total, gain, bias, epsilon=weights.epsilon, axis=-1)
+    rows = graph.norm(total, weights.pair(f"{weights.family}.embeddings.LayerNorm"), weights.epsilon)
     if f"{weights.family}.embeddings_project.weight" in weights.tensors:
         rows = graph.linear(rows, *weights.pair(f"{weights.family}.embeddings_project"))
     return rows
 
 
-def _layer(graph: _Graph, weights: Weights, number: int, rows: str) -> str:
-    attended = graph.linear(_attention(graph, weights, number, rows), *weights.layer(number, "attended"))
+def _rest(graph: _Graph, weights: Weights, number: int, attended: str, rows: str) -> str:
+    """Give what a layer makes of its attention: projected, added, normed, through the feed-forward part."""
+    attended = graph.linear(attended, *weights.layer(number, "attended"))
     rows = graph.skip_norm(attended, rows, weights.layer(number, "norm1"), weights.epsilon)
     weight, bias = weights.layer(number, "up")
     grown = graph.add("BiasGelu", graph.product(rows, weight), graph.constant(bias), domain=_CONTRIB)
@@ -117,25 +124,45 @@ def _layer(graph: _Graph, weights: Weights, number: int, rows: str) -> str:
 
 
 def _attention(graph: _Graph, weights: Weights, number: int, rows: str) -> str:
-    parts = [weights.layer(number, part) for part in "qkv"]
-    joined = graph.linear(rows, np.concatenate([w for w, _ in parts]), np.concatenate([b for _, b in parts]))
-    places = graph.add("Gather", joined, "padded")
-    batch = graph.add("Reshape", places, "shape")
-    width = parts[0][0].shape[0]
-    sizes = numpy_helper.from_array(np.array([width] * 3, dtype=np.int64), f"sizes_{number}")
-    graph.constants.append(sizes)
-    names = [f"{part}_{number}" for part in "qkv"]
-    graph.nodes.append(helper.make_node("Split", [batch, sizes.name], names, name=f"split_{number}", axis=2))
-    attended = graph.add("MultiHeadAttention", *names, "", "lengths", domain=_CONTRIB, num_heads=weights.heads)
-    flat = numpy_helper.from_array(np.array([-1, width], dtype=np.int64), f"flat_{number}")
-    graph.constants.append(flat)
-    return graph.add("Gather", graph.add("Reshape", attended, flat.name), "rows")
+    """Attend from every row: `(T, width)`."""
+    query, key, value = _batched(graph, weights, number, rows, "qkv")
+    attended = graph.add(
+        "MultiHeadAttention", query, key, value, "", "lengths", domain=_CONTRIB, num_heads=weights.heads
+    )
+    return graph.add("Gather", _flat(graph, weights, number, attended), "rows")
 
 
-def _head(graph: _Graph, weights: Weights, rows: str) -> None:
+def _attention_of_first(graph: _Graph, weights: Weights, number: int, rows: str, first: str) -> str:
+    """Attend from first rows alone: `(P, width)`."""
+    key, value = _batched(graph, weights, number, rows, "kv")
+    query = graph.add("Unsqueeze", graph.linear(first, *weights.layer(number, "q")), graph.constant(np.array([1])))
+    attended = graph.add(
+        "MultiHeadAttention", query, key, value, "", "lengths", domain=_CONTRIB, num_heads=weights.heads
+    )
+    return _flat(graph, weights, number, attended)
+
+
+def _batched(graph: _Graph, weights: Weights, number: int, rows: str, parts: str) -> list[str]:
+    """Give the projections that ``parts`` name as padded batches, `(P, L, width)` each, from one product."""
+    layers = [weights.layer(number, part) for part in parts]
+    joined = graph.linear(rows, np.concatenate([w for w, _ in layers]), np.concatenate([b for _, b in layers]))
+    batch = graph.add("Reshape", graph.add("Gather", joined, "padded"), "shape")
+    sizes = graph.constant(np.array([weight.shape[0] for weight, _ in layers], dtype=np.int64))
+    names = [f"{part}_{number}" for part in parts]
+    graph.nodes.append(helper.make_node("Split", [batch, sizes], names, name=f"split_{number}", axis=2))
+    return names
+
+
+def _flat(graph: _Graph, weights: Weights, number: int, batch: str) -> str:
+    """Give a padded batch's rows: `(P * L, width)`."""
+    width = weights.layer(number, "q")[0].shape[0]
+    return graph.add("Reshape", batch, graph.constant(np.array([-1, width], dtype=np.int64)))
+
+
+def _head(graph: _Graph, weights: Weights, first: str) -> None:
     graph.bits = None
     dense, activation, classifier = weights.head
-    hidden = graph.linear(graph.add("Gather", rows, "first"), *weights.pair(dense))
+    hidden = graph.linear(first, *weights.pair(dense))
     hidden = graph.add(activation, hidden, domain=_CONTRIB if activation == "Gelu" else "")
     weight, bias = weights.pair(classifier)
     product = graph.add("MatMul", hidden, graph.constant(weight.T))

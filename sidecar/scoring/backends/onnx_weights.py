@@ -18,6 +18,7 @@ from sidecar.scoring.loading import ModelFiles
 
 Array = npt.NDArray[np.float32]
 _ROBERTA = frozenset({"roberta", "xlm-roberta", "camembert"})
+ACTIVATIONS = frozenset({"gelu", "gelu_python"})
 FAMILIES = frozenset({"bert", "electra", "distilbert"}) | _ROBERTA
 _BERT_LAYER = {
     "q": "attention.self.query",
@@ -77,11 +78,6 @@ class Weights:
         return float(self.settings.get("layer_norm_eps", 1e-12))
 
     @property
-    def first_position(self) -> int:
-        """The position id of the first token: RoBERTa counts from after its padding id."""
-        return int(self.settings.get("pad_token_id", 1)) + 1 if self.family == "roberta" else 0
-
-    @property
     def head(self) -> tuple[str, str, str]:
         """The dense layer before the classifier, its activation, and the classifier."""
         return _HEADS[self.family]
@@ -109,6 +105,13 @@ class Weights:
         return weight, bias
 
 
+def exportable(settings: Mapping[str, Any]) -> bool:
+    """Tell whether a model of this config.json can be run by the onnx backend."""
+    weights = Weights("", settings, {})
+    absolute = settings.get("position_embedding_type", "absolute") == "absolute"
+    return settings.get("model_type") in FAMILIES and absolute and weights.activation in ACTIVATIONS
+
+
 def read(files: ModelFiles) -> Weights:
     """Read a checkpoint.
 
@@ -132,7 +135,10 @@ def _tensors(files: ModelFiles) -> dict[str, Array]:
     reader: Callable[[Any], dict[str, Array]] = _safetensors if found else _pickled
     tensors: dict[str, Array] = {}
     for file in found or sorted(files.directory.glob("pytorch_model*.bin")):
-        tensors |= reader(file)
+        try:
+            tensors |= reader(file)
+        except Exception as problem:  # safetensors and torch raise their own, on damage and on pickled code
+            raise ModelError(f"the model {files.name!r} in {files.directory} cannot be loaded: {problem}") from problem
     if not tensors:
         raise ModelError(f"{files.directory} holds no weights")
     return tensors

@@ -1,21 +1,21 @@
-"""BERT-class encoders without padding, for the CPU: all tokens of a batch are the rows of one matrix.
+"""BERT-class encoders without padding: all tokens of a batch are the rows of one matrix.
 
 Linear layers, norms and activations run over the rows of all pairs at once, so no arithmetic is spent on padding
-and the matrix products are as tall as the batch; only attention sees pairs, runs of equal length together. The
-embeddings and the head stay transformers' own modules. Scores equal the padded model's (tested to 1e-4 at fp32).
+and the matrix products are as tall as the batch; only attention sees pairs. Of the last layer, only the first
+tokens' states are computed, since the head reads no others: all other rows give are keys and values. Scores equal
+the padded model's (tested to 1e-4 at fp32).
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as nnf
 
-from sidecar.scoring.tokenization import EncodedPair
+from sidecar.scoring.backends.attention import Attention
+from sidecar.scoring.backends.rows import first_position
 
 _BERT_LIKE = frozenset({"bert", "electra", "roberta", "xlm-roberta", "camembert"})
 _SUPPORTED = _BERT_LIKE | {"distilbert"}
@@ -32,6 +32,20 @@ class _Layer:
     norms: tuple[torch.nn.LayerNorm, torch.nn.LayerNorm]
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows on the model's device.
+
+    ``ids``, ``types`` and ``positions`` are `(rows,)`; ``first`` `(pairs,)` are the pairs' first rows.
+    """
+
+    ids: torch.Tensor
+    types: torch.Tensor
+    positions: torch.Tensor
+    first: torch.Tensor
+    attention: Attention
+
+
 def supported(model: Any) -> bool:
     """Whether the model is of a family that can run unpadded: absolute positions, full attention."""
     settings = model.config
@@ -40,71 +54,51 @@ def supported(model: Any) -> bool:
 
 
 class PackedModel:
-    """Runs a transformers sequence classifier on pairs without padding."""
+    """Runs a transformers sequence classifier on rows. Its weights stay the classifier's own."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._base = getattr(model, model.base_model_prefix)
         settings = model.config
-        self._heads = int(settings.num_attention_heads)
+        self.heads = int(settings.num_attention_heads)
         self._distil = settings.model_type == "distilbert"
-        self._first_position = int(settings.pad_token_id) + 1 if "roberta" in settings.model_type else 0
-        if settings.model_type == "camembert":
-            self._first_position = int(settings.pad_token_id) + 1
+        self.first_position = first_position(settings.to_dict())
         self._activation = _activation(settings.activation if self._distil else settings.hidden_act)
         read = _distil_layer if self._distil else _bert_layer
         stack = self._base.transformer.layer if self._distil else self._base.encoder.layer
         self._layers = [read(layer) for layer in stack]
 
-    def logits(self, pairs: Sequence[EncodedPair]) -> torch.Tensor:
-        """Give `(pairs, labels)` logits, in the order of the pairs."""
-        order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i]))
-        lengths = [len(pairs[i]) for i in order]
-        rows = self._embed([pairs[i] for i in order], lengths)
-        for layer in self._layers:
-            rows = self._run(layer, rows, lengths)
-        starts = torch.tensor([0, *itertools.accumulate(lengths[:-1])])
-        found = self._head(rows[starts])
-        back = torch.empty(len(pairs), dtype=torch.long)
-        back[torch.tensor(order)] = torch.arange(len(pairs))
-        return found[back]
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """Give `(pairs, labels)` logits, in the order of ``batch.first``."""
+        rows = self._embed(batch)
+        for layer in self._layers[:-1]:
+            attended = batch.attention(nnf.linear(rows, *layer.qkv))
+            rows = self._rest(layer, attended, rows)
+        return self._head(self._last(self._layers[-1], rows, batch))
 
-    def _embed(self, pairs: Sequence[EncodedPair], lengths: Sequence[int]) -> torch.Tensor:
-        def joined(parts: Any) -> torch.Tensor:
-            return torch.cat([torch.as_tensor(part, dtype=torch.long) for part in parts])[None]
+    def _embed(self, batch: Batch) -> torch.Tensor:
+        tables = self._base.embeddings
+        found: torch.Tensor = tables.word_embeddings(batch.ids)
+        if hasattr(tables, "token_type_embeddings"):
+            found += tables.token_type_embeddings(batch.types)
+        found += tables.position_embeddings(batch.positions)
+        found = tables.LayerNorm(found)
+        return self._base.embeddings_project(found) if hasattr(self._base, "embeddings_project") else found
 
-        ids = joined(pair.ids for pair in pairs)
-        positions = torch.cat([torch.arange(n) for n in lengths])[None] + self._first_position
-        if self._distil:
-            embedded = self._base.embeddings(input_ids=ids, position_ids=positions)
-        else:
-            types = joined(pair.type_ids for pair in pairs)
-            embedded = self._base.embeddings(input_ids=ids, token_type_ids=types, position_ids=positions)
-            if hasattr(self._base, "embeddings_project"):
-                embedded = self._base.embeddings_project(embedded)
-        rows: torch.Tensor = embedded[0]
-        return rows
+    def _last(self, layer: _Layer, rows: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Give the last layer's `(pairs, width)` states of the first tokens."""
+        weight, bias = layer.qkv
+        width = weight.shape[0] // 3
+        first = rows.index_select(0, batch.first)
+        query = nnf.linear(first, weight[:width], bias[:width])
+        kv = nnf.linear(rows, weight[width:], bias[width:])
+        return self._rest(layer, batch.attention.of_first(query, kv), first)
 
-    def _run(self, layer: _Layer, rows: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
-        attended = layer.attended(self._attention(nnf.linear(rows, *layer.qkv), lengths))
-        rows = layer.norms[0](attended.add_(rows))
-        grown: torch.Tensor = layer.down(self._activation(layer.up(rows)))
-        found: torch.Tensor = layer.norms[1](grown.add_(rows))
+    def _rest(self, layer: _Layer, attended: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Give what a layer makes of its attention: projected, added, normed, through the feed-forward part."""
+        rows = layer.norms[0](layer.attended(attended).add_(rows))
+        found: torch.Tensor = layer.norms[1](layer.down(self._activation(layer.up(rows))).add_(rows))
         return found
-
-    def _attention(self, qkv: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
-        """Attend within each pair: `(rows, 3 * width)` to `(rows, width)`."""
-        width = qkv.shape[1] // 3
-        out = qkv.new_empty(qkv.shape[0], width)
-        start = 0
-        for length, run in itertools.groupby(lengths):
-            count = len(list(run))
-            end = start + count * length
-            parts = qkv[start:end].view(count, length, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-            found = nnf.scaled_dot_product_attention(parts[0], parts[1], parts[2])
-            out[start:end].view(count, length, self._heads, -1).copy_(found.transpose(1, 2))
-            start = end
-        return out
 
     def _head(self, first: torch.Tensor) -> torch.Tensor:
         """Give logits from the `(pairs, width)` states of the first token."""

@@ -1,185 +1,173 @@
-"""The torch backend: any Hugging Face sequence classifier, on CUDA in bf16 where there is one, else the CPU."""
+"""The torch backend: any Hugging Face sequence classifier, on one CUDA device or the CPU."""
 
 from __future__ import annotations
 
-import inspect
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from sidecar.config.model import Engine
 from sidecar.errors import BackendFailed, ModelError
-from sidecar.scoring.backend import padded
+from sidecar.scoring.backend import Logits, Pending
 from sidecar.scoring.backends.packed import PackedModel, supported
+from sidecar.scoring.backends.race import Lap, choice, race
+from sidecar.scoring.backends.runners import GraphRunner, PaddedRunner, Runner, UnpaddedRunner
+from sidecar.scoring.backends.torch_model import dtype_of, keep_head_in_fp32, load_model
 from sidecar.scoring.cpu import cpu_quota
-from sidecar.scoring.heads import declared_labels
 from sidecar.scoring.loading import ModelFiles
+from sidecar.scoring.samples import sample_pairs
 from sidecar.scoring.tokenization import EncodedPair
 
-_CPU_BUDGET = 2048
-_CUDA_BUDGET = 65_536
+_CPU_BUDGETS = (1024, 2048, 4096)
+_CUDA_BUDGETS = (8192, 16_384, 32_768, 65_536, 131_072)
+_RACED_TOKENS = (512, 4096, 16_384, 65_536)
+_ROUNDING = 0.05  # of the logits' spread: what half precision may change
+_LEAST_BUDGET = 256
+
+
+def devices(wanted: str) -> list[torch.device]:
+    """Give the devices that `engine.device` names: `cuda` and `auto` take every GPU there is.
+
+    Raises:
+        ModelError: there is no such device.
+    """
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as problem:
+        raise ModelError(f"engine.device is {wanted!r}: use `auto`, `cpu`, `cuda` or `cuda:N`") from problem
+    if device.type != "cuda":
+        return [device]
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        raise ModelError(f"engine.device is {wanted}, but torch sees no CUDA device: use `auto` or `cpu`")
+    if device.index is None:
+        return [torch.device("cuda", number) for number in range(count)]
+    if device.index >= count:
+        raise ModelError(f"engine.device is {wanted}, but torch sees {count} CUDA device(s), numbered from 0")
+    return [device]
 
 
 class TorchBackend:
-    """Runs a model with torch. ``labels`` is the width of its head."""
+    """Runs a model with torch on ``device``; ``longest`` is how many tokens a pair may have."""
 
-    def __init__(self, files: ModelFiles, engine: Engine) -> None:
-        self.device = _device(engine.device)
-        self.dtype, self._why = _dtype(engine.dtype, self.device)
-        self._model = _load(files).to(self.device, self.dtype)
-        _keep_head_in_fp32(self._model)
-        self.labels = int(self._model.config.num_labels)
-        self._pad = int(self._model.config.pad_token_id or 0)
-        self._takes_types = "token_type_ids" in inspect.signature(self._model.forward).parameters
-        self._budget = _CUDA_BUDGET if self.device.type == "cuda" else _CPU_BUDGET
-        self._packed: PackedModel | None = None
-        if self.device.type == "cpu":
+    def __init__(self, files: ModelFiles, engine: Engine, device: torch.device, longest: int) -> None:
+        self.device = device
+        self.dtype, self._why = dtype_of(engine.dtype, device)
+        if device.type == "cpu":
             torch.set_num_threads(engine.threads or cpu_quota())
-            with torch.inference_mode():
-                self._packed = PackedModel(self._model) if supported(self._model) else None
+        model = load_model(files).to(device, self.dtype)
+        keep_head_in_fp32(model)
+        self.labels = int(model.config.num_labels)
+        self.budgets: Sequence[int] = _CUDA_BUDGETS if device.type == "cuda" else _CPU_BUDGETS
+        self.budget = self.budgets[len(self.budgets) // 2]
+        self.depth = 2 if device.type == "cuda" else 1
+        self._out_of_memory = 0
+        with torch.inference_mode():
+            self._runners = {runner.name: runner for runner in _runners(model, device)}
+        self._laps: list[tuple[int, Lap]] = []
+        if len(self._runners) > 1:
+            self._laps = [(tokens, self._race(sample_pairs(tokens, longest))) for tokens in _RACED_TOKENS]
 
-    def token_budget(self) -> int:
-        """Give the padded tokens of a good batch; halved for good after the device ran out of memory."""
-        return self._budget
+    def _race(self, sample: Sequence[EncodedPair]) -> Lap:
+        def logits(runner: Runner, pairs: Sequence[EncodedPair]) -> Logits:
+            with torch.inference_mode(), _on(self.device):
+                return _computed(runner(pairs))
+
+        ways = {name: lambda pairs, r=runner: logits(r, pairs) for name, runner in self._runners.items()}
+        return race(ways, sample, _ROUNDING, time.monotonic)
 
     def describe(self) -> dict[str, Any]:
         """Say what runs."""
+        raced = {
+            f"up to {size} tokens": {"fastest": lap.fastest, "ms": _milliseconds(lap), "out": dict(lap.out)}
+            for size, lap in self._laps
+        }
         return {
             "backend": "torch",
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
-            "attention": "unpadded" if self._packed else "padded",
+            "attention": raced or next(iter(self._runners)),
             "why": self._why,
-            "token_budget": self._budget,
+            "token_budget": self.budget,
         }
 
-    def logits(self, pairs: Sequence[EncodedPair]) -> npt.NDArray[np.float32]:
-        """Run the model: `(pairs, labels)` fp32 logits.
+    def stats(self) -> dict[str, float]:
+        """Give how often the device ran out of memory."""
+        return {"out_of_memory_total": self._out_of_memory}
+
+    def start(self, pairs: Sequence[EncodedPair]) -> Pending:
+        """Start a batch; on the CPU it is done when this returns.
 
         Raises:
-            BackendFailed: the model raised.
+            BackendFailed: one pair alone does not fit the device.
         """
         try:
-            return self._run(pairs)
+            with torch.inference_mode(), _on(self.device):
+                return _pending(self._runner(pairs)(pairs))
         except torch.cuda.OutOfMemoryError as problem:
             if len(pairs) == 1:
                 raise BackendFailed(f"one pair does not fit the device: {problem}") from problem
-        torch.cuda.empty_cache()
-        self._budget = max(256, self._budget // 2)
-        half = len(pairs) // 2
-        return np.concatenate([self.logits(pairs[:half]), self.logits(pairs[half:])])
+        return self._halved(pairs)
 
-    @torch.inference_mode()
-    def _run(self, pairs: Sequence[EncodedPair]) -> npt.NDArray[np.float32]:
-        if self._packed is not None:
-            unpadded: npt.NDArray[np.float32] = self._packed.logits(pairs).float().numpy()
-            return unpadded
-        names = ("input_ids", "token_type_ids", "attention_mask")
-        tensors = dict(zip(names, map(self._to_device, padded(pairs, self._pad)), strict=True))
-        if not self._takes_types:
-            del tensors["token_type_ids"]
-        logits: torch.Tensor = self._model(**tensors).logits
-        found: npt.NDArray[np.float32] = logits.float().cpu().numpy()
+    def _halved(self, pairs: Sequence[EncodedPair]) -> Pending:
+        """Run a batch that did not fit as two, and form smaller ones from now on."""
+        self._out_of_memory += 1
+        self.budget = max(_LEAST_BUDGET, self.budget // 2)
+        torch.cuda.empty_cache()
+        half = len(pairs) // 2
+        found = np.concatenate([self.start(part)() for part in (pairs[:half], pairs[half:])])
+        return lambda: found
+
+    def _runner(self, pairs: Sequence[EncodedPair]) -> Runner:
+        if not self._laps:
+            return next(iter(self._runners.values()))
+        return self._runners[choice(self._laps, sum(map(len, pairs)))]
+
+
+def _runners(model: Any, device: torch.device) -> list[Runner]:
+    """Give the ways to run a model; on the CPU a BERT-class model runs unpadded, which wins at every size."""
+    if not supported(model):
+        return [PaddedRunner(model, device)]
+    packed = PackedModel(model)
+    if device.type == "cpu":
+        return [UnpaddedRunner(packed, device)]
+    unpadded = UnpaddedRunner(packed, device)
+    with _on(device):
+        return [PaddedRunner(model, device), unpadded, GraphRunner(packed, device, unpadded)]
+
+
+def _on(device: torch.device) -> Any:
+    """Make a CUDA device the current one; -1, and so the CPU, changes nothing."""
+    return torch.cuda.device(device if device.type == "cuda" else -1)
+
+
+def _pending(logits: torch.Tensor) -> Pending:
+    """Start copying logits to the host, and give what waits for them."""
+    if logits.device.type == "cpu":
+        return lambda: _computed(logits)
+    host = torch.empty(logits.shape, dtype=torch.float32, pin_memory=True)
+    host.copy_(logits, non_blocking=True)
+    done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch has no types here
+    done.record()
+
+    def wait() -> Logits:
+        done.synchronize()
+        found: Logits = host.numpy()
         return found
 
-    def _to_device(self, values: npt.NDArray[np.int64]) -> torch.Tensor:
-        tensor = torch.from_numpy(values)
-        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
+    return wait
 
 
-def _device(wanted: str) -> torch.device:
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(wanted)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"engine.device is {wanted}, but torch sees no CUDA device: use `auto` or `cpu`")
-    return device
+def _computed(logits: torch.Tensor) -> Logits:
+    found: Logits = logits.float().cpu().numpy()
+    return found
 
 
-def _dtype(wanted: str, device: torch.device) -> tuple[torch.dtype, str]:
-    """Give the arithmetic, and why."""
-    if wanted == "int8":
-        raise ModelError("engine.dtype int8 needs `engine.backend: onnx`")
-    if wanted != "auto":
-        return getattr(torch, wanted), "engine.dtype says so"
-    if device.type != "cuda":
-        return _cpu_dtype()
-    if torch.cuda.get_device_capability(device)[0] >= 8:
-        return torch.bfloat16, "the device computes in bfloat16"
-    return torch.float16, "the device is older than bfloat16"
-
-
-def _cpu_dtype() -> tuple[torch.dtype, str]:
-    """bfloat16 halves the time where the CPU multiplies it natively, and is slower than float32 where not."""
-    native = [name for name in ("amx_bf16", "avx512_bf16") if torch.cpu.get_capabilities().get(name)]
-    if native:
-        return torch.bfloat16, f"the CPU has {native[0]}"
-    return torch.float32, "the CPU has no bfloat16 arithmetic"
-
-
-def _load(files: ModelFiles) -> Any:
-    """Load the weights through transformers; pickled ones as plain tensors only.
-
-    Raises:
-        ModelError: they cannot be loaded, or the head is not in them.
-    """
-    from transformers import AutoModelForSequenceClassification
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped; a bar of milliseconds has no place in a service's log
-    safetensors = any(files.directory.glob("*.safetensors"))
-    labels = declared_labels(files.config())
-    options: dict[str, Any] = {} if labels is not None else {"num_labels": _labels_in_weights(files)}
-    try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            files.directory,
-            trust_remote_code=False,
-            use_safetensors=safetensors,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-            dtype=torch.float32,
-            **options,
-        )
-    except Exception as problem:
-        raise ModelError(f"the model {files.name!r} in {files.directory} cannot be loaded: {problem}") from problem
-    fresh = [name for name in report["missing_keys"] if "classifier" in name or "out_proj" in name]
-    if fresh:
-        raise ModelError(f"the model {files.name!r} has no trained ranking head ({', '.join(sorted(fresh))} missing)")
-    return model.eval()
-
-
-def _keep_head_in_fp32(model: Any) -> None:
-    """Compute the head in fp32 whatever the encoder runs in: bfloat16 logits have 8 bits, and would tie many hits."""
-
-    def widen(_: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return tuple(value.float() for value in inputs)
-
-    base = getattr(model, model.base_model_prefix)
-    for head in (getattr(base, "pooler", None), getattr(model, "pre_classifier", None), model.classifier):
-        if head is not None:
-            head.float().register_forward_pre_hook(widen)
-
-
-def _labels_in_weights(files: ModelFiles) -> int:
-    """Give the width of the classifier, for configurations of old that do not say it."""
-    from safetensors import safe_open
-
-    for file in files.directory.glob("*.safetensors"):
-        with safe_open(file, framework="pt") as weights:
-            shapes = {name: weights.get_slice(name).get_shape() for name in weights.keys()}  # noqa: SIM118 - no dict
-            return _classifier_width(shapes)
-    for file in files.directory.glob("pytorch_model*.bin"):
-        state = torch.load(file, weights_only=True, map_location="cpu")
-        return _classifier_width({name: list(value.shape) for name, value in state.items()})
-    raise ModelError(f"{files.directory} holds no weights")
-
-
-def _classifier_width(shapes: dict[str, Any]) -> int:
-    for name in ("classifier.out_proj.weight", "classifier.weight"):
-        if name in shapes:
-            return int(shapes[name][0])
-    raise ModelError("the weights hold no classifier: not a cross-encoder")
+def _milliseconds(lap: Lap) -> dict[str, float]:
+    return {name: round(seconds * 1000, 2) for name, seconds in lap.seconds.items()}

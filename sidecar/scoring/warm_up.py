@@ -1,0 +1,53 @@
+"""Runs a backend before the first search does, and finds how many tokens make its best batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sidecar.scoring.backend import Backend
+from sidecar.scoring.samples import sample_pairs
+from sidecar.scoring.tokenization import EncodedPair
+
+_FIRST_TOKENS = 256
+_TIMES = 2
+_NEARLY = 0.97  # of the best rate: a smaller batch lets the next search in sooner
+_PATIENCE = 0.5  # seconds a batch may take before larger ones are not even tried
+
+
+def warm_up(backend: Backend, budget: int | None, longest: int, clock: Callable[[], float]) -> None:
+    """Run the backend once and set its ``budget``: the one given, or the best of those it names.
+
+    ``longest`` is how many tokens a pair may have.
+
+    Raises:
+        Exception: whatever running the model raises.
+    """
+    backend.start(sample_pairs(_FIRST_TOKENS, longest))()
+    backend.budget = budget if budget is not None else best_budget(_rates(backend, longest, clock))
+
+
+def _rates(backend: Backend, longest: int, clock: Callable[[], float]) -> dict[int, float]:
+    """Give tokens a second for each budget, until batches take too long or no longer fit."""
+    rates: dict[int, float] = {}
+    for tokens in backend.budgets:
+        backend.budget = tokens
+        pairs = sample_pairs(tokens, longest)
+        seconds = min(_timed(backend, pairs, clock) for _ in range(_TIMES))
+        if backend.budget != tokens:  # the device ran out of memory
+            break
+        rates[tokens] = sum(map(len, pairs)) / max(seconds, 1e-9)
+        if seconds > _PATIENCE:
+            break
+    return rates or {backend.budget: 0.0}
+
+
+def _timed(backend: Backend, pairs: list[EncodedPair], clock: Callable[[], float]) -> float:
+    started = clock()
+    backend.start(pairs)()
+    return clock() - started
+
+
+def best_budget(rates: Mapping[int, float]) -> int:
+    """Give the smallest budget whose rate is nearly the best one's."""
+    best = max(rates.values())
+    return min(budget for budget, rate in rates.items() if rate >= _NEARLY * best)
