@@ -2,7 +2,8 @@
 
 Each program is given the URL of a sidecar, the URL of a sidecar whose Elasticsearch cannot be reached, and the name of
 an index of its own. Through the types of its client it makes the same calls as the others, and prints one JSON object
-of what it saw: `version`, `documents`, `search`, `features`, `msearch`, `scroll`, `pit` and `errors`.
+of what it saw: `version`, `documents`, `search`, `features`, `msearch`, `scroll`, `pit` and `errors`. A part that ended
+in an exception is `{"raised": ...}`.
 """
 
 from __future__ import annotations

@@ -34,6 +34,16 @@ EXCEPTIONS = {
 }
 
 
+class Seen(dict[str, Any]):
+    """What a client saw, part by part; asking for a part that ended in an exception fails with it."""
+
+    def __getitem__(self, part: str) -> Any:
+        value = super().__getitem__(part)
+        if "raised" in value:
+            pytest.fail(f"{part}: {value['raised']}", pytrace=False)
+        return value
+
+
 @pytest.fixture(scope="module")
 def unreachable_url(checkpoint: Path) -> Iterator[str]:
     """The URL of a sidecar whose Elasticsearch refuses connections: its port is bound, and nothing listens."""
@@ -51,12 +61,12 @@ def client(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def seen(client: str, elasticsearch_url: str, sidecar_url: str, unreachable_url: str) -> Iterator[dict[str, Any]]:
+def seen(client: str, elasticsearch_url: str, sidecar_url: str, unreachable_url: str) -> Iterator[Seen]:
     """What the client saw."""
     index = f"client-{client}"
     with Elasticsearch(elasticsearch_url) as direct:
         direct.indices.delete(index=index, ignore_unavailable=True)
-        yield observe(PROGRAMS[client], sidecar_url, unreachable_url, index)
+        yield Seen(observe(PROGRAMS[client], sidecar_url, unreachable_url, index))
         direct.indices.delete(index=index, ignore_unavailable=True)
 
 
@@ -81,12 +91,12 @@ def assert_page(page: dict[str, Any], wire: list[dict[str, Any]], unscored: list
     assert [hit["id"] for hit in page["hits"]] != unscored
 
 
-def test_the_versions_are_documented(client: str, seen: dict[str, Any]) -> None:
+def test_the_versions_are_documented(client: str, seen: Seen) -> None:
     page = Path(__file__).parents[3] / "docs" / "elasticsearch-compatibility.md"
     assert f" {seen['version']} " in page.read_text(), f"{client} {seen['version']} is not documented"
 
 
-def test_documents_are_written_counted_and_deleted(seen: dict[str, Any]) -> None:
+def test_documents_are_written_counted_and_deleted(seen: Seen) -> None:
     assert seen["documents"] == {
         "index": "created",
         "source": {"title": "one", "n": 1},
@@ -96,17 +106,13 @@ def test_documents_are_written_counted_and_deleted(seen: dict[str, Any]) -> None
     }
 
 
-def test_a_search_gives_typed_hits_in_rescored_order(
-    seen: dict[str, Any], sidecar_url: str, elasticsearch_url: str
-) -> None:
+def test_a_search_gives_typed_hits_in_rescored_order(seen: Seen, sidecar_url: str, elasticsearch_url: str) -> None:
     assert seen["search"]["outcome"].startswith("reranked; window=50; model=")
     wire = hits_of(sidecar_url, size=20, ext={"rescore": {"window_size": 50}})
     assert_page(seen["search"], wire, ids_of(elasticsearch_url, size=20))
 
 
-def test_what_elasticsearch_adds_to_a_search_is_readable(
-    seen: dict[str, Any], sidecar_url: str, elasticsearch_url: str
-) -> None:
+def test_what_elasticsearch_adds_to_a_search_is_readable(seen: Seen, sidecar_url: str, elasticsearch_url: str) -> None:
     features, wire = seen["features"], hits_of(sidecar_url, size=3)
     first_stage = ids_of(elasticsearch_url, size=100)
     assert features["ids"] == [hit["_id"] for hit in wire]
@@ -118,7 +124,7 @@ def test_what_elasticsearch_adds_to_a_search_is_readable(
     assert features["first_stage_ranks"] == [[first_stage.index(hit["_id"]) + 1] for hit in wire]
 
 
-def test_several_searches_one_of_them_failing(seen: dict[str, Any], sidecar_url: str) -> None:
+def test_several_searches_one_of_them_failing(seen: Seen, sidecar_url: str) -> None:
     five = ids_of(sidecar_url, size=5)
     assert seen["msearch"] == {
         "outcome": "reranked; reranked=2; passed=1; failed=0",
@@ -126,13 +132,13 @@ def test_several_searches_one_of_them_failing(seen: dict[str, Any], sidecar_url:
     }
 
 
-def test_a_scroll_reads_everything_in_elasticsearchs_order(seen: dict[str, Any], elasticsearch_url: str) -> None:
+def test_a_scroll_reads_everything_in_elasticsearchs_order(seen: Seen, elasticsearch_url: str) -> None:
     expected = {"outcome": "passed; reason=scroll", "ids": ids_of(elasticsearch_url, size=300), "cleared": True}
     assert seen["scroll"] == expected
 
 
 def test_a_point_in_time_is_opened_searched_and_closed(
-    client: str, seen: dict[str, Any], sidecar_url: str, elasticsearch_url: str
+    client: str, seen: Seen, sidecar_url: str, elasticsearch_url: str
 ) -> None:
     pit = seen["pit"]
     assert pit["search"]["outcome"].startswith("reranked; window=100; model=")
@@ -142,6 +148,6 @@ def test_a_point_in_time_is_opened_searched_and_closed(
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_an_error_is_the_clients_own_exception(client: str, seen: dict[str, Any], error: str) -> None:
+def test_an_error_is_the_clients_own_exception(client: str, seen: Seen, error: str) -> None:
     status, kind = ERRORS[error]
     assert seen["errors"][error] == {"exception": EXCEPTIONS[client][error], "status": status, "type": kind}

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 
 	"github.com/elastic/go-elasticsearch/v9"
@@ -27,15 +28,24 @@ func main() {
 	sidecar, unreachable := connect(os.Args[1]), connect(os.Args[2])
 	seen := map[string]any{
 		"version":   elasticsearch.Version,
-		"documents": documents(sidecar, os.Args[3]),
-		"search":    narrowed(sidecar),
-		"features":  features(sidecar),
-		"msearch":   msearch(sidecar),
-		"scroll":    scroll(sidecar),
-		"pit":       pointInTime(sidecar),
-		"errors":    failures(sidecar, unreachable),
+		"documents": attempt(func() map[string]any { return documents(sidecar, os.Args[3]) }),
+		"search":    attempt(func() map[string]any { return narrowed(sidecar) }),
+		"features":  attempt(func() map[string]any { return features(sidecar) }),
+		"msearch":   attempt(func() map[string]any { return msearch(sidecar) }),
+		"scroll":    attempt(func() map[string]any { return scroll(sidecar) }),
+		"pit":       attempt(func() map[string]any { return pointInTime(sidecar) }),
+		"errors":    attempt(func() map[string]any { return failures(sidecar, unreachable) }),
 	}
 	check(json.NewEncoder(os.Stdout).Encode(seen))
+}
+
+func attempt(part func() map[string]any) (seen map[string]any) {
+	defer func() {
+		if raised := recover(); raised != nil {
+			seen = map[string]any{"raised": fmt.Sprint(raised)}
+		}
+	}()
+	return part()
 }
 
 func documents(c *client, index string) map[string]any {

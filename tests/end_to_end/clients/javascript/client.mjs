@@ -24,6 +24,11 @@ function page (answer) {
   return { outcome: outcome(answer), total, max_score, hits: seen }
 }
 
+async function search (client) {
+  const ext = { rescore: { window_size: 50 } }
+  return page(await client.search({ index: 'articles', query, size: 20, ext }, meta))
+}
+
 async function documents (client, index) {
   const indexed = await client.index({ index, id: '1', document: { title: 'one', n: 1 }, refresh: true })
   const { _source: source } = await client.get({ index, id: '1' })
@@ -117,19 +122,26 @@ function version () {
   return JSON.parse(readFileSync(file, 'utf8')).version
 }
 
+async function attempt (part) {
+  try {
+    return await part
+  } catch (raised) {
+    return { raised: raised.stack }
+  }
+}
+
 const [url, unreachableUrl, index] = process.argv.slice(2)
 const client = new Client({ node: url })
 const unreachable = new Client({ node: unreachableUrl })
-const narrow = { rescore: { window_size: 50 } }
 console.log(JSON.stringify({
   version: version(),
-  documents: await documents(client, index),
-  search: page(await client.search({ index: 'articles', query, size: 20, ext: narrow }, meta)),
-  features: await features(client),
-  msearch: await msearch(client),
-  scroll: await scroll(client),
-  pit: await pointInTime(client),
-  errors: await failures(client, unreachable)
+  documents: await attempt(documents(client, index)),
+  search: await attempt(search(client)),
+  features: await attempt(features(client)),
+  msearch: await attempt(msearch(client)),
+  scroll: await attempt(scroll(client)),
+  pit: await attempt(pointInTime(client)),
+  errors: await attempt(failures(client, unreachable))
 }))
 await client.close()
 await unreachable.close()

@@ -60,17 +60,36 @@ async def errors(client: AsyncElasticsearch, unreachable: AsyncElasticsearch) ->
     }
 
 
+async def search(client: AsyncElasticsearch) -> dict[str, Any]:
+    return observing.page(await client.search(index="articles", query=FOX, size=20, ext=observing.NARROW))
+
+
+async def features(client: AsyncElasticsearch) -> dict[str, Any]:
+    return observing.features(await client.search(index="articles", **observing.FEATURES))
+
+
+async def msearch(client: AsyncElasticsearch) -> dict[str, Any]:
+    return observing.searches(await client.msearch(searches=observing.SEARCHES))
+
+
+async def attempt(part: Awaitable[Any]) -> Any:
+    try:
+        return await part
+    except Exception as raised:
+        return {"raised": repr(raised)}
+
+
 async def main(url: str, unreachable_url: str, index: str) -> None:
     async with AsyncElasticsearch(url) as client, AsyncElasticsearch(unreachable_url) as unreachable:
         seen = {
             "version": metadata.version("elasticsearch"),
-            "documents": await documents(client, index),
-            "search": observing.page(await client.search(index="articles", query=FOX, size=20, ext=observing.NARROW)),
-            "features": observing.features(await client.search(index="articles", **observing.FEATURES)),
-            "msearch": observing.searches(await client.msearch(searches=observing.SEARCHES)),
-            "scroll": await scroll(client),
-            "pit": await point_in_time(client),
-            "errors": await errors(client, unreachable),
+            "documents": await attempt(documents(client, index)),
+            "search": await attempt(search(client)),
+            "features": await attempt(features(client)),
+            "msearch": await attempt(msearch(client)),
+            "scroll": await attempt(scroll(client)),
+            "pit": await attempt(point_in_time(client)),
+            "errors": await attempt(errors(client, unreachable)),
         }
     print(json.dumps(seen))
 

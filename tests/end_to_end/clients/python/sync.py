@@ -58,17 +58,36 @@ def errors(client: Elasticsearch, unreachable: Elasticsearch) -> dict[str, Any]:
     }
 
 
+def search(client: Elasticsearch) -> dict[str, Any]:
+    return observing.page(client.search(index="articles", query=FOX, size=20, ext=observing.NARROW))
+
+
+def features(client: Elasticsearch) -> dict[str, Any]:
+    return observing.features(client.search(index="articles", **observing.FEATURES))
+
+
+def msearch(client: Elasticsearch) -> dict[str, Any]:
+    return observing.searches(client.msearch(searches=observing.SEARCHES))
+
+
+def attempt(part: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return part(*arguments)
+    except Exception as raised:
+        return {"raised": repr(raised)}
+
+
 def main(url: str, unreachable_url: str, index: str) -> None:
     with Elasticsearch(url) as client, Elasticsearch(unreachable_url) as unreachable:
         seen = {
             "version": metadata.version("elasticsearch"),
-            "documents": documents(client, index),
-            "search": observing.page(client.search(index="articles", query=FOX, size=20, ext=observing.NARROW)),
-            "features": observing.features(client.search(index="articles", **observing.FEATURES)),
-            "msearch": observing.searches(client.msearch(searches=observing.SEARCHES)),
-            "scroll": scroll(client),
-            "pit": point_in_time(client),
-            "errors": errors(client, unreachable),
+            "documents": attempt(documents, client, index),
+            "search": attempt(search, client),
+            "features": attempt(features, client),
+            "msearch": attempt(msearch, client),
+            "scroll": attempt(scroll, client),
+            "pit": attempt(point_in_time, client),
+            "errors": attempt(errors, client, unreachable),
         }
     print(json.dumps(seen))
 

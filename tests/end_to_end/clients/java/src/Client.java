@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicReference;
 import org.apache.hc.core5.http.Header;
 
@@ -41,14 +42,22 @@ final class Client implements AutoCloseable {
         try (var client = new Client(arguments[0]); var unreachable = new Client(arguments[1])) {
             var seen = new LinkedHashMap<String, Object>();
             seen.put("version", Version.VERSION.toString());
-            seen.put("documents", client.documents(arguments[2]));
-            seen.put("search", client.search());
-            seen.put("features", client.features());
-            seen.put("msearch", client.msearch());
-            seen.put("scroll", client.scroll());
-            seen.put("pit", client.pointInTime());
-            seen.put("errors", client.errors(unreachable));
+            seen.put("documents", attempt(() -> client.documents(arguments[2])));
+            seen.put("search", attempt(() -> client.search()));
+            seen.put("features", attempt(() -> client.features()));
+            seen.put("msearch", attempt(() -> client.msearch()));
+            seen.put("scroll", attempt(() -> client.scroll()));
+            seen.put("pit", attempt(() -> client.pointInTime()));
+            seen.put("errors", attempt(() -> client.errors(unreachable)));
             System.out.println(new ObjectMapper().writeValueAsString(seen));
+        }
+    }
+
+    private static Object attempt(Callable<Map<String, Object>> part) {
+        try {
+            return part.call();
+        } catch (Exception raised) {
+            return Map.of("raised", raised + ", caused by " + raised.getCause());
         }
     }
 
