@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from elasticsearch import AsyncElasticsearch, Elasticsearch, helpers
+from elasticsearch import Elasticsearch, helpers
 
 from sidecar.app import Sidecar, running
 from sidecar.config.model import Config
@@ -138,13 +138,6 @@ def direct(elasticsearch_url: str, articles: str) -> Iterator[Elasticsearch]:
 def through(sidecar_url: str) -> Iterator[Elasticsearch]:
     """A client through the sidecar."""
     with Elasticsearch(sidecar_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def async_through(sidecar_url: str) -> AsyncIterator[AsyncElasticsearch]:
-    """An async client through the sidecar."""
-    async with AsyncElasticsearch(sidecar_url) as client:
         yield client
 
 

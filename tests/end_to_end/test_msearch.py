@@ -124,11 +124,6 @@ def test_a_search_whose_widened_form_is_refused_is_asked_for_as_it_came(
     assert len(got["responses"][1]["hits"]["hits"]) == 10
 
 
-def test_the_official_client_reads_it(through: Elasticsearch) -> None:
-    answer = through.msearch(searches=[{"index": "articles"}, FOX, {"index": "articles"}, {**FOX, "size": 2}])
-    assert [len(item["hits"]["hits"]) for item in answer["responses"]] == [10, 2]
-
-
 @pytest.fixture
 def shadow_url(elasticsearch_url: str, articles: str, checkpoint: Any) -> Iterator[str]:
     background = Background(config(elasticsearch_url, checkpoint, mode="shadow"))

@@ -8,7 +8,7 @@ import urllib.request
 from typing import Any
 
 import pytest
-from elasticsearch import AsyncElasticsearch, BadRequestError, Elasticsearch, NotFoundError
+from elasticsearch import Elasticsearch
 
 FOX = {"match": {"title": "fox"}}
 
@@ -137,27 +137,3 @@ def test_an_index_whose_result_window_is_small_still_answers(sidecar_url: str, d
         direct.indices.put_settings(index="articles", settings={"index.max_result_window": None})
     assert (status, headers["X-Rescore"]) == (200, "passed; reason=widened_refused")
     assert len(json.loads(body)["hits"]["hits"]) == 10
-
-
-def test_the_official_client_does_its_work_through_the_sidecar(through: Elasticsearch) -> None:
-    through.indices.delete(index="scratch", ignore_unavailable=True)
-    through.index(index="scratch", id="1", document={"t": "one"}, refresh=True)
-    through.bulk(operations=[{"index": {"_index": "scratch", "_id": "2"}}, {"t": "two"}], refresh=True)
-    assert through.count(index="scratch")["count"] == 2
-    first = through.search(index="scratch", scroll="1m", size=1)
-    assert len(through.scroll(scroll_id=first["_scroll_id"])["hits"]["hits"]) == 1
-    pit = through.open_point_in_time(index="scratch", keep_alive="1m")["id"]
-    assert len(through.search(pit={"id": pit}, size=5)["hits"]["hits"]) == 2
-    assert through.close_point_in_time(id=pit)["succeeded"]
-    with pytest.raises(NotFoundError):
-        through.get(index="scratch", id="3")
-    with pytest.raises(BadRequestError):
-        through.search(index="articles", query={"nope": {}})
-    assert through.delete(index="scratch", id="1")["result"] == "deleted"
-    through.indices.delete(index="scratch")
-
-
-async def test_the_async_client_too(async_through: AsyncElasticsearch) -> None:
-    answer = await async_through.search(index="articles", query=FOX, size=3)
-    assert len(answer["hits"]["hits"]) == 3
-    assert (await async_through.count(index="articles"))["count"] == 300
