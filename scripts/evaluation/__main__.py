@@ -17,8 +17,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-
 from evaluation.judged import COLLECTIONS, SEED, Judged, index
 from sidecar.config.model import Config
 from sidecar.errors import SidecarError
@@ -60,14 +58,14 @@ def main(words: list[str]) -> int:
     if not (args.data / "scifact" / "beir").is_dir():
         print(f"evaluate: {args.data} holds no judged collections: give their folder with --data DIR", file=sys.stderr)
         return 3
-    console = Console()
+    console = table.console()
     with _node(args) as url:
         for name in args.collection or COLLECTIONS:
             judged = COLLECTIONS[name](args.data)
             index(url, judged)
             evaluation = asyncio.run(_evaluate(judged, url, args))
             output.write(evaluation, args.output / name)
-            console.print(table.summary(evaluation, title=f"{name}: {len(judged.documents)} documents"))
+            console.print(table.summary(evaluation, f"{name}: {len(judged.documents)} documents"))
     return 0
 
 

@@ -27,10 +27,10 @@ def template(text: str, where: str) -> dict[str, Any]:
 
 
 def default(fields: Sequence[str]) -> dict[str, Any]:
-    """Give the template without one: `match` on one field, `multi_match` (`most_fields`) on several."""
+    """Give the template where the user gives none: `match` on one field, `multi_match` on several."""
     if len(fields) == 1:
         return {"query": {"match": {fields[0]: PLACEHOLDER}}, "_source": False}
-    several = {"query": PLACEHOLDER, "fields": list(fields), "type": "most_fields"}
+    several = {"query": PLACEHOLDER, "fields": list(fields), "lenient": True}
     return {"query": {"multi_match": several}, "_source": False}
 
 

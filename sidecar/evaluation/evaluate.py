@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final, Protocol
 
 from sidecar.errors import SidecarError
 from sidecar.evaluation import results
@@ -14,15 +15,33 @@ from sidecar.evaluation.journal import Answer, Journal
 from sidecar.evaluation.readers import Qrels
 from sidecar.evaluation.results import SystemResult, Ties
 from sidecar.evaluation.searching import searcher
+from sidecar.evaluation.statistics import Statistics
 from sidecar.evaluation.systems import BASELINE
 
-Progress = Callable[[int, int], AbstractContextManager[Advance]]
-"""Shows progress: gets the number of searches known and of all; gives what advances it by one."""
+EXTREMES: Final = 10
+"""How many queries of the largest gain, and of the largest loss, are shown with their hits."""
+
+SHOWN: Final = 3
+"""How many hits of such a query are shown."""
+
+
+class Progress(Protocol):
+    """Shows progress."""
+
+    def __call__(self, known: int, total: int, *, anew: bool) -> AbstractContextManager[Advance]:
+        """Give what advances it by one of ``total`` searches, ``known`` of which were asked by earlier runs.
+
+        ``anew``: earlier runs asked nothing of use, because the settings have changed.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What was measured. ``systems`` starts with the baseline; ``answers`` are by system and query id."""
+    """What was measured. ``systems`` starts with the baseline; ``answers`` are by system and query id.
+
+    ``texts`` are what the model reads of the documents that the report shows, by document id.
+    """
 
     experiment: Experiment
     qrels: Qrels
@@ -30,7 +49,7 @@ class Evaluation:
     ties: Ties
     systems: Sequence[SystemResult]
     answers: Mapping[str, Mapping[str, Answer]]
-    notes: Sequence[str] = field(default_factory=tuple)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def baseline(self) -> SystemResult:
@@ -63,30 +82,49 @@ async def evaluate(
     config = experiment.config
     async with searcher(config.upstream, experiment.api_key, config_timeout(config)) as direct:
         identity = await direct.identity(experiment.index)
-    todo = tasks(experiment, identity)
+        found = await _ask(experiment, tasks(experiment, identity), folder, progress)
+        evaluation = _measured(experiment, qrels, measures, ties, seed, found)
+        shown = _shown_documents(evaluation)
+        return replace(evaluation, texts=await direct.texts(experiment.index, shown, experiment.mapping))
+
+
+async def _ask(experiment: Experiment, todo: Sequence[Task], folder: Path, progress: Progress) -> dict[Task, Answer]:
     with Journal(folder / "journal.jsonl") as known:
         done = sum(known.get(task.key) is not None for task in todo)
-        notes = [_stale(folder)] if len(known) and not done else []
-        with progress(done, len(todo)) as advance:
+        with progress(done, len(todo), anew=bool(len(known) and not done)) as advance:
             await run(experiment, todo, known, advance)
-        found = {task: answer for task in todo if (answer := known.get(task.key)) is not None}
+        return {task: answer for task in todo if (answer := known.get(task.key)) is not None}
+
+
+def _measured(
+    experiment: Experiment,
+    qrels: Qrels,
+    measures: Sequence[str],
+    ties: Ties,
+    seed: int,
+    found: Mapping[Task, Answer],
+) -> Evaluation:
     ranking = {task: answer for task, answer in found.items() if not (task.timed and experiment.swept)}
     _refuse_nothing(ranking)
     answers = _by_system(ranking)
-    measured = [results.measured(name, each, qrels, measures, ties, seed) for name, each in answers.items()]
+    statistics = Statistics(len(experiment.queries), seed)
+    measured = [results.measured(name, each, qrels, measures, ties, statistics) for name, each in answers.items()]
     return Evaluation(
         experiment=experiment,
         qrels=qrels,
         measures=measures,
         ties=ties,
-        systems=_compared(_with_latency(measured, found, experiment), seed),
+        systems=_compared(_with_latency(measured, found, experiment), statistics),
         answers=answers,
-        notes=notes,
     )
 
 
-def _stale(folder: Path) -> str:
-    return f"the settings are not those of the last run in {folder}: starting anew"
+def _shown_documents(evaluation: Evaluation) -> set[str]:
+    """Give the documents that the report shows: the first hits of the queries gained and lost most."""
+    found = results.gains(evaluation.baseline, evaluation.best, evaluation.measures[0])
+    queries = [query for query, _ in (*found[:EXTREMES], *found[-EXTREMES:])]
+    sides = [evaluation.answers[system.name] for system in (evaluation.baseline, evaluation.best)]
+    return {document for query in queries for side in sides for document, _ in side[query].hits[:SHOWN]}
 
 
 def _refuse_nothing(ranking: Mapping[Task, Answer]) -> None:
@@ -115,8 +153,8 @@ def _with_latency(
     return out
 
 
-def _compared(measured: Sequence[SystemResult], seed: int) -> list[SystemResult]:
+def _compared(measured: Sequence[SystemResult], statistics: Statistics) -> list[SystemResult]:
     baseline, *others = measured
-    against = [results.comparisons(baseline, system, seed) for system in others]
+    against = [results.comparisons(baseline, system, statistics) for system in others]
     adjusted = results.adjusted(against)
     return [baseline, *map(lambda s, a, p: replace(s, against=a, adjusted=p), others, against, adjusted)]

@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sidecar.evaluation import results
+from sidecar.evaluation import report, results
 from sidecar.evaluation.evaluate import Evaluation
 from sidecar.evaluation.systems import slug
 
 
 def write(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write all files and give them."""
-    files = [folder / "results.json"]
-    files[0].write_text(json.dumps(as_json(evaluation), indent=2) + "\n", "utf-8")
+    files = [folder / "report.html", folder / "results.json"]
+    files[0].write_text(report.html(evaluation), "utf-8")
+    files[1].write_text(json.dumps(as_json(evaluation), indent=2) + "\n", "utf-8")
     for name, answers in evaluation.answers.items():
         files.append(folder / f"{slug(name)}.run")
         files[-1].write_text(results.trec_run(answers, evaluation.ties, slug(name)), "utf-8")

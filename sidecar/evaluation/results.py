@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from sidecar.evaluation.answers import RERANKED
 from sidecar.evaluation.journal import Answer
 from sidecar.evaluation.measures import Hits, Values
 from sidecar.evaluation.readers import Qrels
-from sidecar.evaluation.statistics import Comparison, Estimate, compare, estimate, holm
+from sidecar.evaluation.statistics import Comparison, Estimate, Statistics, holm
 
 Ties = Literal["trec_eval", "answer"]
 _TOP = 10
@@ -59,7 +59,7 @@ def run_of(hits: Hits, ties: Ties) -> Hits:
 
 
 def measured(
-    name: str, answers: Mapping[str, Answer], qrels: Qrels, names: Sequence[str], ties: Ties, seed: int
+    name: str, answers: Mapping[str, Answer], qrels: Qrels, names: Sequence[str], ties: Ties, statistics: Statistics
 ) -> SystemResult:
     """Measure one system; ``answers`` are by query id."""
     judged = {query: qrels[query] for query in answers}
@@ -67,16 +67,16 @@ def measured(
     return SystemResult(
         name=name,
         values=values,
-        means={measure: estimate(list(found.values()), seed) for measure, found in values.items()},
+        means={measure: statistics.estimate(list(found.values())) for measure, found in values.items()},
         outcomes=dict(Counter(answer.outcome for answer in answers.values()).most_common()),
         tied=sum(measures.ties(answer.hits, _TOP) for answer in answers.values()),
     )
 
 
-def comparisons(baseline: SystemResult, system: SystemResult, seed: int) -> dict[str, Comparison]:
+def comparisons(baseline: SystemResult, system: SystemResult, statistics: Statistics) -> dict[str, Comparison]:
     """Compare by each measure, query by query."""
     return {
-        name: compare([values[query] for query in values], [system.values[name][query] for query in values], seed)
+        name: statistics.compare(list(values.values()), [system.values[name][query] for query in values])
         for name, values in baseline.values.items()
     }
 
@@ -128,6 +128,4 @@ def _word(text: str) -> str:
 
 def as_json(result: SystemResult) -> dict[str, Any]:
     """Give a result as JSON values."""
-    from dataclasses import asdict
-
     return asdict(result)

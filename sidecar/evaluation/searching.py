@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -11,10 +11,11 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from elastic_transport import ApiResponse
 from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError, TransportError
 
-from sidecar.config.model import Tls, Upstream
+from sidecar.config.model import IndexMapping, Tls, Upstream
 from sidecar.errors import SidecarError, UpstreamError
 from sidecar.evaluation.answers import outcome, read_hits, stages
 from sidecar.evaluation.journal import Answer
+from sidecar.search.documents import text_of
 
 
 class Searcher:
@@ -60,6 +61,16 @@ class Searcher:
         except TransportError as problem:
             raise UpstreamError(f"{self.url} does not answer: {problem}") from problem
         return time.perf_counter() - started, response
+
+    async def texts(self, index: str, documents: Collection[str], mapping: IndexMapping) -> dict[str, str]:
+        """Give the texts that the model reads of some documents, by id."""
+        if not documents:
+            return {}
+        ids = sorted(documents)
+        sources = [spec.name for spec in mapping.fields]
+        body = {"query": {"ids": {"values": ids}}, "size": len(ids), "_source": sources}
+        _, response = await self.timed("POST", f"/{quote(index, safe='*,')}/_search", body)
+        return {str(hit["_id"]): text_of(hit, mapping)[0] for hit in response.body["hits"]["hits"]}
 
     async def identity(self, index: str) -> dict[str, Any]:
         """Give what tells this state of the index from others: its concrete indices and their documents.

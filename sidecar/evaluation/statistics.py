@@ -1,12 +1,13 @@
 """How sure a difference is: paired tests, bootstrap intervals, wins and losses. Pure; the seed is passed in.
 
-Source: Smucker, Allan and Carterette, "A Comparison of Statistical Significance Tests for Information Retrieval
-Evaluation", CIKM 2007, for the tests; Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
+Sources: Smucker, Allan and Carterette, "A Comparison of Statistical Significance Tests for Information Retrieval
+Evaluation", CIKM 2007, for the tests; Sakai, "Evaluating Evaluation Metrics Based on the Bootstrap", SIGIR 2006;
+Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,9 +16,11 @@ import numpy.typing as npt
 from scipy import stats
 
 RESAMPLES: Final = 10_000
-_SAME: Final = 1e-9  # differences below are ties: values are sums of a few quotients
+_SLAB: Final = 500  # resamples in double precision at a time
+_SAME: Final = 1e-9  # smaller differences are ties: values are sums of a few quotients
 
 Floats = npt.NDArray[np.float64]
+Resamples = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,52 +44,64 @@ class Comparison:
     ties: int
 
 
-def estimate(values: Sequence[float], seed: int) -> Estimate:
-    """Give the mean of ``(queries,)`` values and its percentile bootstrap interval."""
-    array = np.asarray(values, dtype=np.float64)
-    if len(array) < 2:
-        return Estimate(float(array.mean()), None, None)
-    rng = np.random.default_rng(seed)
-    found = stats.bootstrap(
-        (array,), np.mean, n_resamples=RESAMPLES, method="percentile", batch=1000, random_state=rng
-    ).confidence_interval
-    return Estimate(float(array.mean()), float(found.low), float(found.high))
+class Statistics:
+    """The statistics of ``queries`` queries. Resamples are drawn once, so that all systems see the same ones."""
+
+    def __init__(self, queries: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self._queries = queries
+        even = [1 / queries] * queries
+        self._samples = _drawn(lambda count: rng.multinomial(queries, even, size=count))
+        self._exact = 2**queries <= RESAMPLES
+        self._signs = (
+            _all_signs(queries) if self._exact else _drawn(lambda count: rng.integers(0, 2, (count, queries)) * 2 - 1)
+        )
+
+    def estimate(self, values: Sequence[float] | Floats) -> Estimate:
+        """Give the mean of ``(queries,)`` values and its percentile bootstrap interval."""
+        array = np.asarray(values, dtype=np.float64)
+        if self._queries < 2:
+            return Estimate(float(array.mean()), None, None)
+        low, high = np.percentile(self._means(self._samples, array), [2.5, 97.5])
+        return Estimate(float(array.mean()), float(low), float(high))
+
+    def compare(self, baseline: Sequence[float], system: Sequence[float]) -> Comparison:
+        """Compare ``(queries,)`` values of two systems, query by query."""
+        differences = np.asarray(system, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
+        return Comparison(
+            difference=self.estimate(differences),
+            t_test=_t_test(differences),
+            randomization=self._randomization(differences),
+            wins=int((differences > _SAME).sum()),
+            losses=int((differences < -_SAME).sum()),
+            ties=int((np.abs(differences) <= _SAME).sum()),
+        )
+
+    def _randomization(self, differences: Floats) -> float:
+        """Give the share of sign flips whose mean is as far from zero: of all flips, or of those drawn and our own."""
+        means = np.abs(self._means(self._signs, differences))
+        extreme = int((means >= abs(differences.mean()) - _SAME).sum())
+        return extreme / len(means) if self._exact else (extreme + 1) / (len(means) + 1)
+
+    def _means(self, resamples: Resamples, values: Floats) -> Floats:
+        slabs = (resamples[start : start + _SLAB] for start in range(0, len(resamples), _SLAB))
+        return np.concatenate([slab.astype(np.float64) @ values for slab in slabs]) / self._queries
 
 
-def compare(baseline: Sequence[float], system: Sequence[float], seed: int) -> Comparison:
-    """Compare ``(queries,)`` values of two systems, query by query."""
-    differences = np.asarray(system, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    return Comparison(
-        difference=estimate(list(differences), seed),
-        t_test=_t_test(differences),
-        randomization=_randomization(differences, seed),
-        wins=int((differences > _SAME).sum()),
-        losses=int((differences < -_SAME).sum()),
-        ties=int((np.abs(differences) <= _SAME).sum()),
-    )
+def _drawn(draw: Callable[[int], npt.NDArray[np.int64]]) -> Resamples:
+    return np.concatenate([draw(_SLAB).astype(np.int8) for _ in range(RESAMPLES // _SLAB)])
+
+
+def _all_signs(queries: int) -> Resamples:
+    bits = np.arange(2**queries)[:, None] >> np.arange(queries) & 1
+    return (bits * 2 - 1).astype(np.int8)
 
 
 def _t_test(differences: Floats) -> float:
-    """Give the paired t-test's p; 1 where nothing differs, and where one query says nothing of the spread."""
+    """Give the paired t-test's p. Where all differences are the same there is no spread to test against."""
     if len(differences) < 2 or np.ptp(differences) < _SAME:
         return 1.0 if len(differences) < 2 or abs(differences[0]) < _SAME else 0.0
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
-
-
-def _randomization(differences: Floats, seed: int) -> float:
-    """Give the paired randomization test's p: how often random signs give a mean as far from zero."""
-    if len(differences) < 2:
-        return 1.0
-    found = stats.permutation_test(
-        (differences,),
-        np.mean,
-        permutation_type="samples",
-        n_resamples=RESAMPLES,
-        batch=1000,
-        vectorized=True,
-        random_state=np.random.default_rng(seed),
-    )
-    return float(found.pvalue)
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import Final
+
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from sidecar.evaluation.evaluate import Evaluation
-from sidecar.evaluation.results import SystemResult
+from sidecar.evaluation.results import SystemResult, gains
 from sidecar.evaluation.statistics import Estimate
+
+COMPARED: Final = ("95 %", "difference", "95 %", "p", "p adj.", "win/loss/tie", "p50 ms", "p95 ms")
+"""Columns of a system's intervals, of its comparison with the baseline, and of its latency."""
 
 
 def summary(evaluation: Evaluation, title: str) -> Group:
@@ -27,13 +34,17 @@ def _means(evaluation: Evaluation, title: str) -> Table:
 
 
 def _compared(evaluation: Evaluation) -> Table:
-    first = evaluation.measures[0]
-    table = _table("system", f"{first} 95 %", "difference", "95 %", "p", "p adj.", "win/loss/tie", "p50 ms", "p95 ms")
+    table = _table("system", *COMPARED)
     table.caption, table.caption_justify = Text(caption(evaluation)), "left"
     for system in evaluation.systems:
-        cells = [interval(system.means[first]), *_against(system, first), *_latency(system)]
+        cells = compared(system, evaluation.measures[0])
         table.add_row(Text(system.name), *cells, style=_style(system, evaluation))
     return table
+
+
+def compared(system: SystemResult, measure: str) -> list[str]:
+    """Give a system's cells under ``COMPARED``, of one measure."""
+    return [interval(system.means[measure]), *_against(system, measure), *_latency(system)]
 
 
 def _table(name: str, *others: str) -> Table:
@@ -90,3 +101,19 @@ def caption(evaluation: Evaluation) -> str:
     if evaluation.experiment.swept and evaluation.baseline.latency is not None:
         lines.append(f"latency: {evaluation.baseline.latency.count} queries, no score cache, one fusion a window")
     return "\n".join(lines)
+
+
+def console() -> Console:
+    """Give the console of the results: wide where nobody's screen bounds it, so that files hold whole rows."""
+    bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if bounded else 140, highlight=False)
+
+
+def extremes(evaluation: Evaluation, count: int) -> Table:
+    """Give the queries of the largest gains and losses of the best system."""
+    found = gains(evaluation.baseline, evaluation.best, evaluation.measures[0])
+    table = _table(f"{evaluation.best.name}: query", "gain")
+    chosen = found if len(found) <= 2 * count else [*found[:count], *found[-count:]]
+    for query, gain in chosen:
+        table.add_row(Text(f"{query}  {evaluation.experiment.queries[query]}"), f"{gain:+.4f}")
+    return table
