@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sidecar.app import running
 from sidecar.config.model import Config, IndexMapping, Model, Overrides
@@ -25,6 +25,8 @@ from sidecar.scoring.loading import find
 
 _SCORE_CACHE: Final = 64 << 20  # one query's pairs are what has to fit
 _WINDOWS: Final = 10_000
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,27 +191,41 @@ def _asker(experiment: Experiment, direct: Searcher, through: Searcher) -> Any:
 
 
 async def _all(group: Sequence[Task], ask: Any, known: Journal, advance: Advance, concurrency: int) -> None:
-    """Ask all, ``concurrency`` queries at a time; a query's systems one after another, so that scores are shared."""
-    queries = iter([list(some) for _, some in itertools.groupby(group, lambda task: task.query)])
+    """Ask all; a query's systems one after another, so that scores are shared."""
+    queries = [list(some) for _, some in itertools.groupby(group, lambda task: task.query)]
 
-    async def work() -> None:
-        for number, some in enumerate(queries):
-            # Who goes second finds Elasticsearch's caches warm: take turns.
-            for task in some if number % 2 == 0 else reversed(some):
-                known.put(task.key, await ask(task))
-                advance()
+    async def one(number: int) -> None:
+        # Who goes second finds Elasticsearch's caches warm: take turns.
+        for task in queries[number] if number % 2 == 0 else reversed(queries[number]):
+            known.put(task.key, await ask(task))
+            advance()
+
+    await workers(range(len(queries)), one, concurrency)
+
+
+async def workers(items: Iterable[Item], work: Callable[[Item], Awaitable[None]], concurrency: int) -> None:
+    """Work on all items, in order, ``concurrency`` at a time; the first error of ours stops all.
+
+    Raises:
+        SidecarError: that error.
+    """
+    rest = iter(items)
+
+    async def worker() -> None:
+        for item in rest:
+            await work(item)
 
     try:
-        async with asyncio.TaskGroup() as workers:
+        async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
-                workers.create_task(work())
+                group.create_task(worker())
     except* SidecarError as problems:
         raise problems.exceptions[0] from None
 
 
 def sidecar_config(experiment: Experiment, system: System, *, cached: bool) -> Config:
     """Give the configuration of the sidecar that answers for ``system`` and others of its model and fields."""
-    mapping = with_fields(evaluated(experiment.mapping), system.fields)
+    mapping = with_fields(evaluated(experiment.mapping), system.fields).model_copy(update={"model": None})
     names = [name for name in experiment.index.split(",") if not name.startswith("-")]
     config = own_listeners(experiment.config)
     model = named_model(config, system.model)
@@ -220,9 +236,7 @@ def sidecar_config(experiment: Experiment, system: System, *, cached: bool) -> C
 
 def evaluated(mapping: IndexMapping) -> IndexMapping:
     """Give the mapping as it is measured: rescoring for all, whatever its mode, and all overrides allowed."""
-    return mapping.model_copy(
-        update={"mode": "rescore", "model": None, "overrides": Overrides(max_window_size=_WINDOWS)}
-    )
+    return mapping.model_copy(update={"mode": "rescore", "overrides": Overrides(max_window_size=_WINDOWS)})
 
 
 def own_listeners(config: Config) -> Config:

@@ -20,13 +20,15 @@ from sidecar.errors import SidecarError
 class Answer:
     """One search's answer. ``seconds`` is the client's wait, ``stages`` are the sidecar's own, in milliseconds.
 
-    ``outcome`` is `direct`, `reranked`, or `passed: reason` and `failed: reason`.
+    ``outcome`` is `direct`, `reranked`, or `passed: reason` and `failed: reason`. ``ranks`` are the hits' first-stage
+    ranks, where they were asked for.
     """
 
     outcome: str
     seconds: float
     hits: list[tuple[str, float]]
     stages: dict[str, float] = field(default_factory=dict)
+    ranks: list[int] = field(default_factory=list)
 
 
 def key(parts: Mapping[str, Any]) -> str:
@@ -61,11 +63,10 @@ class Journal:
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+b")
-            self._file.seek(0)
-            found = self._file.read()
+            found = path.read_bytes() if path.exists() else b""
             whole = found[: found.rfind(b"\n") + 1]
             self._answers = parse(whole.decode().split("\n")[:-1])
+            self._file = path.open("ab")
             self._file.truncate(len(whole))
         except OSError as problem:
             raise SidecarError(f"{path}: {(problem.strerror or str(problem)).lower()}") from problem

@@ -78,6 +78,17 @@ def quality_by_window(evaluation: Evaluation) -> str | None:
     return _svg("window", "quality against window", draw)
 
 
+def overlaps(values: Sequence[float]) -> str:
+    """Plot how many replayed searches have which overlap of their top tens."""
+
+    def draw(axes: Axes) -> None:
+        axes.hist(values, bins=[i / 10 - 0.05 for i in range(12)], color="#3465a4", rwidth=0.9)
+        axes.set_xlabel("overlap@10")
+        axes.set_ylabel("searches")
+
+    return _svg("overlap", "how much of the top 10 stays", draw)
+
+
 def _other_settings(system: System, evaluation: Evaluation) -> str:
     others = evaluation.experiment.systems
     parts = [spelled(system.fusion)]

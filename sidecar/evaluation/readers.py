@@ -160,7 +160,7 @@ def _table(text: str, head: str, wanted: tuple[tuple[str, ...], ...], name: str)
     for names, place in zip(wanted, places, strict=True):
         if place is None:
             raise ValueError(f"{name}:1: no column {names[0]!r} in the header (columns: {', '.join(header)})")
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = (line + "\n" for line in text.replace("\r\n", "\n").split("\n"))
     plain = delimiter == "\t"  # tab-separated collections hold quotation marks as they are
     rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
     for row in rows:

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from sidecar.evaluation import plots, table
 from sidecar.evaluation.evaluate import EXTREMES, SHOWN, Evaluation
+from sidecar.evaluation.page import page
+from sidecar.evaluation.page import table as table_of
 from sidecar.evaluation.results import SystemResult, gains
 
 _SNIPPET = 160
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
-table { border-collapse: collapse; margin: 1rem 0; font-size: 13px; font-variant-numeric: tabular-nums }
-th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
-th:first-child, td:first-child, td.text { text-align: left }
-tr.best { font-weight: 600 } .gain, .grade { color: #2a7f3f } .loss { color: #b3372f } .grade { font-weight: 600 }
-.scroll { overflow-x: auto } svg { max-width: 100%; height: auto }
-pre { white-space: pre-wrap; background: #f5f5f5; padding: .6rem }
-ol { margin: 0; padding-left: 1.2rem } ol li { margin: 0 }
-"""
 
 
 def html(evaluation: Evaluation) -> str:
     """Give the page."""
     experiment = evaluation.experiment
     title = f"Relevance of {experiment.index}"
-    return _page(title, [
+    return page(title, [
         f"<p>{escape(table.caption(evaluation))}</p>".replace("\n", "<br>"),
         _systems(evaluation),
         "<h2>Gain per query</h2>", plots.gain_per_query(evaluation),
@@ -39,26 +31,13 @@ def html(evaluation: Evaluation) -> str:
     ])  # fmt: skip
 
 
-def _page(title: str, parts: Iterable[str]) -> str:
-    head = f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
-    body = "\n".join(parts)
-    return f"{head}<style>{_STYLE}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
-
-
 def _plot(title: str, svg: str | None) -> list[str]:
     return [] if svg is None else [f"<h2>{escape(title)}</h2>", svg]
 
 
-def _table(header: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Give a table; rows are (class, cells), cells are HTML."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "\n".join(f"<tr class='{name}'>{''.join(f'<td>{c}</td>' for c in cells)}</tr>" for name, cells in rows)
-    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
-
-
 def _systems(evaluation: Evaluation) -> str:
     rows = (("best" if each is evaluation.best else "", _cells(each, evaluation)) for each in evaluation.systems)
-    return _table(["system", *evaluation.measures, *table.COMPARED, "not reranked"], rows)
+    return table_of(["system", *evaluation.measures, *table.COMPARED, "not reranked"], rows)
 
 
 def _cells(system: SystemResult, evaluation: Evaluation) -> list[str]:
@@ -88,7 +67,7 @@ def _with_hits(queries: Sequence[str], evaluation: Evaluation) -> str:
             value = system.values[evaluation.measures[0]][query]
             cells.append(f"{value:.3f}{_hits(query, system, evaluation)}")
         rows.append(("text", cells))
-    return _table(["query", before.name, after.name], rows).replace("<td>", "<td class='text'>")
+    return table_of(["query", before.name, after.name], rows).replace("<td>", "<td class='text'>")
 
 
 def _hits(query: str, system: SystemResult, evaluation: Evaluation) -> str:
@@ -110,4 +89,4 @@ def _every_query(evaluation: Evaluation) -> str:
         cells = [escape(query), f"{before[query]:.4f}", f"{before[query] + gain:.4f}", shown, escape(queries[query])]
         rows.append(("", cells))
     header = ["query id", evaluation.baseline.name, evaluation.best.name, "gain", "text"]
-    return f"<details><summary>{len(rows)} queries</summary>{_table(header, rows)}</details>"
+    return f"<details><summary>{len(rows)} queries</summary>{table_of(header, rows)}</details>"

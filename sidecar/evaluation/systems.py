@@ -98,7 +98,7 @@ def systems(axes: Sweep, mapping: IndexMapping, model: str) -> list[System]:
     found = []
     for point in itertools.product(*map(_distinct, (models, fields, windows, fusions))):
         named = zip(("model", "fields", "window_size", "fusion"), point, strict=True)
-        parts = [_part(axis, value) for axis, value in named if len(axes.get(axis, ())) > 1]
+        parts = [_part(axis, value, axes) for axis, value in named if len(axes.get(axis, ())) > 1]
         name = " ".join(parts) or "rescored"
         found.append(System(name=name, model=point[0], fields=point[1], window_size=point[2], fusion=point[3]))
     return found
@@ -108,12 +108,19 @@ def _distinct(values: Sequence[Any]) -> list[Any]:
     return [value for i, value in enumerate(values) if value not in values[:i]]
 
 
-def _part(axis: str, value: Any) -> str:
+def _part(axis: str, value: Any, axes: Sweep) -> str:
     if axis == "fusion":
         return spelled(value)
     if axis == "fields":
         return "+".join(value)
-    return f"window={value}" if axis == "window_size" else str(value).rstrip("/").rpartition("/")[2]
+    if axis == "window_size":
+        return f"window={value}"
+    last = [_last(model) for model in axes["model"]]
+    return str(value) if last.count(_last(value)) > 1 else _last(value)
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def with_fields(mapping: IndexMapping, names: Sequence[str]) -> IndexMapping:

@@ -113,7 +113,7 @@ def extremes(evaluation: Evaluation, count: int) -> Table:
     """Give the queries of the largest gains and losses of the best system."""
     found = gains(evaluation.baseline, evaluation.best, evaluation.measures[0])
     table = _table(f"{evaluation.best.name}: query", "gain")
-    chosen = found if len(found) <= 2 * count else [*found[:count], *found[-count:]]
+    chosen = [*[each for each in found if each[1] > 0][:count], *[each for each in found if each[1] < 0][-count:]]
     for query, gain in chosen:
         table.add_row(Text(f"{query}  {evaluation.experiment.queries[query]}"), f"{gain:+.4f}")
     return table
