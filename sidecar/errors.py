@@ -2,6 +2,7 @@
 
     SidecarError                  the user can act on it; ``exit_code`` is what the command line returns
     +-- ConfigError        (2)    the configuration is wrong; holds every problem found, not the first
+    +-- InputError         (2)    a file or a flag given to a command is wrong
     +-- StartupError       (3)    the sidecar cannot start: port in use, missing tool, nothing to listen on
     |   +-- ModelError     (3)    the model cannot be found, loaded or trusted
     +-- UpstreamError      (4)    Elasticsearch did not answer: refused, reset, timed out, truncated
@@ -32,6 +33,12 @@ class ConfigError(SidecarError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class InputError(SidecarError):
+    """A file or a flag given to a command is wrong; files are named with their line."""
+
+    exit_code = 2
 
 
 class StartupError(SidecarError):

@@ -1,0 +1,1 @@
+"""Relevance on judged collections, before and after rescoring."""
