@@ -1,7 +1,9 @@
 """The scoring engine against its peers: same weights, same pairs, same threads, one process, rounds in turn.
 
 Each contender goes from texts to scores, 100 documents a query. Scores are compared first: one that disagrees stops
-the run. The peers live in an environment of their own, `.cache/bench`, made from `uv.lock` at the first run.
+the run. The share of the peak is the whole model's linear arithmetic over the time that it took; ours compute of the
+last layer only what the head reads, so their share may pass what their multiplications alone would give. The peers
+live in an environment of their own, `.cache/bench`, made from `uv.lock` at the first run.
 """
 
 from __future__ import annotations
