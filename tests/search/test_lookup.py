@@ -21,7 +21,7 @@ def filtered(source: object = None, **more: object) -> RescorePlan:
         body=json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    found = plan(request, IndexMapping.model_validate({"fields": ["t", "n"], "window_size": 2}), "i")
+    found = plan(request, IndexMapping.model_validate({"fields": ["t", "n"], "window_size": 2}), "i", ())
     assert isinstance(found, RescorePlan)
     return found
 

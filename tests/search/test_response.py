@@ -39,7 +39,7 @@ def planned(from_: int = 0, size: int = 10, **mapping: Any) -> RescorePlan:
         body=json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    found = plan(request, IndexMapping.model_validate({"fields": ["t"], "window_size": 5, **mapping}), "i")
+    found = plan(request, IndexMapping.model_validate({"fields": ["t"], "window_size": 5, **mapping}), "i", ())
     assert isinstance(found, RescorePlan)
     return found
 
