@@ -2,7 +2,7 @@
 
 `*` matches within a name, `**` one or more names, `\\.` is a dot of a name, a leading `-` excludes; arrays are
 transparent. Includes are applied first, then excludes. What a filter empties goes with it; what was empty stays
-unless only includes would tell. Source: Elasticsearch reference, "Response filtering"; each case seen on 9.5.3 and 8.19.
+unless only includes would tell. Source: Elasticsearch reference, "Response filtering"; each case seen on 9.5.3, 8.19.
 """
 
 from __future__ import annotations

@@ -29,8 +29,10 @@ FILTERS = [
     *("hits.hits._source,-**.x.**", "h?ts", "h[i]ts", "hits.max_score.x", "-hits.total.*", "**.-m", "-hits,-took,*"),
 ]
 NAMES = st.sampled_from(
-    ["hits", "total", "_source", "_id", "took", "*", "**", "h*", "_s*ce", "t*t*e", "?", "-m", r"a\.b", "a", "b", ""]
-    + ["c", r"d\.e", "f", "g", "x", "y", "z", "w", "e", "arr", "k", "empty", "nul", "q", " hits", "a\\b"]
+    [
+        *("hits", "total", "_source", "_id", "took", "*", "**", "h*", "_s*ce", "t*t*e", "?", "-m", r"a\.b", "a", "b"),
+        *("c", r"d\.e", "f", "g", "x", "y", "z", "w", "e", "arr", "k", "empty", "nul", "q", " hits", "a\\b", ""),
+    ]
 )
 PATHS = st.builds(
     lambda minus, start, names: minus + start + ".".join(names),
