@@ -200,8 +200,8 @@ def test_a_feature_of_the_parameters(url: str, node: str, parameters: str) -> No
 @pytest.mark.parametrize("accept", [None, "application/vnd.elasticsearch+json;compatible-with=8"])
 def test_a_search_without_a_body(url: str, node: str, parameters: str, accept: str | None) -> None:
     headers = {"Accept": accept} if accept else {}
-    got = raw(url, f"/articles/_search?{parameters}", **headers)
-    direct = raw(node, f"/articles/_search?{parameters}&size=100", **headers)
+    got = raw(url, f"/articles/_search?{parameters}", None, **headers)
+    direct = raw(node, f"/articles/_search?{parameters}&size=100", None, **headers)
     assert got[1]["X-Rescore"].startswith("reranked")
     found, window = (member(exact(answer[2]), "hits", "hits") for answer in (got, direct))
     assert len(found) == 10
