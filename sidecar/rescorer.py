@@ -51,7 +51,7 @@ class Rescorer:
         self._observer = observer
         self._clock = clock
         self._resolver = IndexResolver(config.upstream.resolve_ttl, clock)
-        self._endpoints = Endpoints(scorer, observer, clock)
+        self._endpoints = Endpoints(scorer, frozenset(config.engine.models), observer, clock)
 
     def use(self, config: Config) -> None:
         """Take a new configuration for searches from now on."""

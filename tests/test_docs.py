@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.events import RescoreRecord, ShadowRecord
 from sidecar.observability.metrics import Metrics
+from sidecar.search.overrides import HEADERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -49,6 +50,12 @@ def test_every_metric_is_documented() -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     for name in names:
         assert name.endswith("_created") or f"`{name}`" in text, f"{name} is not documented"
+
+
+def test_every_override_is_documented() -> None:
+    text = (ROOT / "docs" / "elasticsearch-compatibility.md").read_text()
+    for name, header in HEADERS.items():
+        assert f"| `{name}` | `{header}` |" in text, f"{name} is not documented"
 
 
 def test_no_page_names_this_machine() -> None:

@@ -111,6 +111,16 @@ class Model(Section):
     max_length: int | None = Field(None, ge=8, le=8192, description="Tokens of query and document together.")
 
 
+DEFAULT_MODEL = "default"
+"""What requests call the engine's own model, the one of mappings without `model`."""
+
+
+def _no_default(models: dict[str, Model]) -> dict[str, Model]:
+    if DEFAULT_MODEL in models:
+        raise ValueError(f"{DEFAULT_MODEL!r} is what requests call engine.model: choose another name")
+    return models
+
+
 class Engine(Section):
     """The scoring engine."""
 
@@ -119,7 +129,9 @@ class Engine(Section):
     )
     revision: str | None = Field(None, description="Commit, tag or branch of the default model on the hub.")
     head: Literal["auto", "one_logit", "two_logits"] = Field("auto", description="How logits become a score.")
-    models: dict[str, Model] = Field(default_factory=dict, description="Further models by the name mappings use.")
+    models: Annotated[dict[str, Model], AfterValidator(_no_default)] = Field(
+        default_factory=dict, description="Further models by the name that mappings and requests use."
+    )
     backend: Literal["auto", "torch", "onnx"] = Field("auto", description="What runs the model.")
     device: str = Field("auto", description="`auto`, `cpu`, `cuda` (every GPU), or `cuda:N`.")
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field("auto", description="Arithmetic.")

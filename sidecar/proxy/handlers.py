@@ -13,7 +13,7 @@ from sidecar.config.model import Config
 from sidecar.errors import UpstreamError
 from sidecar.events import RescoreRecord
 from sidecar.proxy import bodies, content_coding, wire
-from sidecar.proxy.headers import Headers, end_to_end, lowered, value_of, without
+from sidecar.proxy.headers import Headers, end_to_end, lowered, typed_as_json, value_of, without
 from sidecar.proxy.raw_response import RawResponse, error_response
 from sidecar.proxy.refusals import origin_form, refusal
 from sidecar.proxy.upstream import Upstream
@@ -115,7 +115,8 @@ class _Exchange:
 
     async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
         """Ask Elasticsearch with the client's own headers and credentials."""
-        sent = [(name, value) for name, value in self._headers if not name.lower().startswith("x-rescore-")]
+        own = typed_as_json(self._headers) if body and not self.request.body_exists else self._headers
+        sent = [(name, value) for name, value in own if not name.lower().startswith("x-rescore-")]
         return await self._upstream.fetch(method, target, sent, body, timeout, self.config.max_search_answer)
 
     async def forward_edited(self, body: bytes, reason: str) -> web.StreamResponse:

@@ -16,6 +16,7 @@ _HOP_BY_HOP = frozenset(
 _NEVER_NOMINATED = frozenset(
     {"authorization", "content-length", "content-type", "content-encoding", "host", "x-opaque-id", "cookie"}
 )
+_VERSIONED = "application/vnd.elasticsearch+json"
 
 
 def end_to_end(headers: Headers) -> list[tuple[str, str]]:
@@ -41,6 +42,16 @@ def one_spelling(headers: Headers) -> list[tuple[str, str]]:
     """
     spelling: dict[str, str] = {}
     return [(spelling.setdefault(name.lower(), name), value) for name, value in headers]
+
+
+def typed_as_json(headers: Headers) -> list[tuple[str, str]]:
+    """Give the headers of a request without a body, for a JSON body of our own.
+
+    Elasticsearch wants a compatibility version in both `Accept` and `Content-Type` or in neither.
+    """
+    accept = value_of(headers, "accept") or ""
+    kind = accept if accept.lower().startswith(_VERSIONED) else "application/json"
+    return [*without(headers, ("content-type",)), ("Content-Type", kind)]
 
 
 def value_of(headers: Headers, name: str) -> str | None:

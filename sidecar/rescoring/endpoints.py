@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 
 from sidecar.config.match import Match
@@ -31,10 +31,12 @@ MatchName = Callable[[str | None], Awaitable[Match | PassThrough]]
 class Endpoints:
     """Long-lived: holds what each endpoint remembers."""
 
-    def __init__(self, scorer: Scorer, observer: RescoreObserver, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, scorer: Scorer, models: Collection[str], observer: RescoreObserver, clock: Callable[[], float]
+    ) -> None:
         self._pipeline = Pipeline(scorer, clock)
         self._shadow = Shadow(scorer, observer, clock)
-        self._single = SingleSearch(self._pipeline, self._shadow)
+        self._single = SingleSearch(self._pipeline, self._shadow, models)
         self._multi = MultiSearch(self._single, self._pipeline, self._shadow)
         self._templates = Templates(self._single, self._multi)
         self._async = AsyncSearches(self._single, self._pipeline, self._shadow)

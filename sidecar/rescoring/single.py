@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from sidecar.config.match import Match
@@ -26,9 +27,11 @@ _CIRCUIT_BREAKING = b"circuit_breaking_exception"
 class SingleSearch:
     """Answers searches whose mapping is known."""
 
-    def __init__(self, pipeline: Pipeline, shadow: Shadow) -> None:
+    def __init__(self, pipeline: Pipeline, shadow: Shadow, models: Collection[str]) -> None:
+        """``models`` are the names of `engine.models`."""
         self._pipeline = pipeline
         self._shadow = shadow
+        self._models = models
 
     async def answer(self, match: Match, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
         """Give the rescored answer, or the reason why the request goes on as it came.
@@ -45,7 +48,7 @@ class SingleSearch:
 
     def plan(self, match: Match, request: SearchRequest) -> RescorePlan | PassThrough | BadRequest:
         """Plan one search under its mapping's mode and the model's health."""
-        planned = plan(request, match.mapping, match.pattern)
+        planned = plan(request, match.mapping, match.pattern, self._models)
         if not isinstance(planned, RescorePlan):
             return planned
         refused = control(match.mapping, request.headers) or self._pipeline.refusal(planned)

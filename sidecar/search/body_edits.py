@@ -65,8 +65,8 @@ def documents(body: Mapping[str, Any], params: Mapping[str, str], mapping: Index
     """Decide which fields must be asked for besides what the client gets anyway.
 
     What the client itself asks for by name in `fields`, `docvalue_fields`, `stored_fields` or `script_fields`
-    comes in the same place of a hit, so it is read from there and never removed. Where `_source` is filtered,
-    `fields` would change how (see `lookup`).
+    comes in the same place of a hit, so it is read from there and never removed. More `fields` would change the
+    order of those, and how `_source` is filtered (see `lookup`).
     """
     asked = _client_fields(body, params)
     fields = [field.name for field in mapping.fields]
@@ -74,7 +74,7 @@ def documents(body: Mapping[str, Any], params: Mapping[str, str], mapping: Index
     if mapping.text_from != "fields":
         fields = [name for name in fields if not source.shows(name)]
     missing = [name for name in dict.fromkeys(fields) if not any(matches(pattern, name) for pattern in asked)]
-    if body and source.filtered and not body.get("fields"):
+    if asked or source.filtered:
         return DocumentPlan(looked_up=tuple(missing))
     return DocumentPlan(added=tuple(missing))
 

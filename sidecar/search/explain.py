@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from typing import Any
 
@@ -16,12 +17,20 @@ FIRST_SCORE = "_rescore.first_stage_score"
 MODEL_SCORE = "_rescore.model_score"
 
 
+def single(value: float) -> float:
+    """Round to single precision, which scores have in Elasticsearch."""
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
 def spelled(score: float) -> bytes:
     """Give the shortest decimal that reads back as the same single-precision number, with a point."""
-    single = struct.unpack("f", struct.pack("f", score))[0]
+    rounded = single(score)
     for digits in range(6, 10):
-        text = f"{single:.{digits}g}"
-        if struct.pack("f", float(text)) == struct.pack("f", single):
+        text = f"{rounded:.{digits}g}"
+        if single(float(text)) == rounded:
             break
     return (text if any(c in text for c in ".e") else text + ".0").encode()
 

@@ -1,8 +1,9 @@
-"""Texts that a client's `_source` filter hides, asked for in a search of their own.
+"""Texts that a client's own filters hide, asked for in a search of their own.
 
-Asking for `fields` in the client's own search makes Elasticsearch filter `_source` in another way: keys change
-their order, and arrays that the filter empties appear as `[]` (seen on 9.5.3 and 8.19). The hits' bytes would not
-be those that the client gets without us, so a filtered search stays as it is and the texts are looked up by id.
+Asking for more `fields` in the client's own search makes Elasticsearch filter `_source` in another way: keys change
+their order, and arrays that the filter empties appear as `[]`; and it gives the client's own `fields` in another
+order (seen on 9.5.3 and 8.19). The hits' bytes would not be those that the client gets without us, so such a search
+stays as it is and the texts are looked up by id.
 """
 
 from __future__ import annotations

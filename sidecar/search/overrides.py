@@ -7,7 +7,7 @@ the client's mistake and is said as such, in Elasticsearch's words.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import msgspec
 from pydantic import ValidationError
 
-from sidecar.config.model import Fusion, IndexMapping
+from sidecar.config.model import DEFAULT_MODEL, Fusion, IndexMapping
 from sidecar.search.types import BadRequest, Settings
 
 _SHOWN: Final = 100
@@ -37,7 +37,7 @@ class _WrongError(ValueError):
 
 
 def overrides(
-    ext: Any, headers: Mapping[str, str], mapping: IndexMapping, models: frozenset[str] | None = None
+    ext: Any, headers: Mapping[str, str], mapping: IndexMapping, models: Collection[str]
 ) -> Overrides | BadRequest:
     """Read `ext.rescore` (decoded; None when absent) and the headers.
 
@@ -45,15 +45,15 @@ def overrides(
         ext: the decoded `ext.rescore` object, or None.
         headers: the request's headers with lower-case names.
         mapping: gives the defaults, the caps and what may be overridden.
-        models: names of `engine.models` that may be chosen; None leaves that to the engine.
+        models: the names of `engine.models`, which may be chosen besides the default model.
     """
     try:
-        return _apply(_from_headers(headers, mapping) | _from_body(ext, mapping), mapping, models)
+        return _apply(_from_headers(headers, mapping, models) | _from_body(ext, mapping, models), mapping)
     except _WrongError as problem:
         return BadRequest(str(problem))
 
 
-def _from_body(ext: Any, mapping: IndexMapping) -> dict[str, Any]:
+def _from_body(ext: Any, mapping: IndexMapping, models: Collection[str]) -> dict[str, Any]:
     if ext is None:
         return {}
     if not isinstance(ext, dict):
@@ -61,20 +61,33 @@ def _from_body(ext: Any, mapping: IndexMapping) -> dict[str, Any]:
     for name in ext:
         if name not in _CHECKS:
             raise _WrongError(f"[ext.rescore] unknown field [{name}], expected one of [{', '.join(_CHECKS)}]")
-    return {name: _checked(name, f"ext.rescore.{name}", value, mapping) for name, value in ext.items()}
+    return {name: _checked(name, f"ext.rescore.{name}", value, mapping, models) for name, value in ext.items()}
 
 
-def _from_headers(headers: Mapping[str, str], mapping: IndexMapping) -> dict[str, Any]:
+def _from_headers(headers: Mapping[str, str], mapping: IndexMapping, models: Collection[str]) -> dict[str, Any]:
     given = ((name, header, headers.get(header.lower())) for name, header in HEADERS.items())
     return {
-        name: _checked(name, header, _value(name, text), mapping) for name, header, text in given if text is not None
+        name: _checked(name, header, _value(name, text), mapping, models)
+        for name, header, text in given
+        if text is not None
     }
 
 
-def _checked(name: str, place: str, value: Any, mapping: IndexMapping) -> Any:
+def _checked(name: str, place: str, value: Any, mapping: IndexMapping, models: Collection[str]) -> Any:
     if name not in mapping.overrides.allow:
         raise _WrongError(f"[{place}] may not be overridden on this index")
-    return _CHECKS[name](place, value)
+    checked = _CHECKS[name](place, value)
+    return _model(place, checked, models) if name == "model" else checked
+
+
+def _model(place: str, name: str, models: Collection[str]) -> str | None:
+    """Give the name of a model as mappings have it: None is the default model."""
+    if name == DEFAULT_MODEL:
+        return None
+    if name not in models:
+        known = ", ".join([DEFAULT_MODEL, *sorted(models)])
+        raise _wrong(place, f"must be one of [{known}]", name)
+    return name
 
 
 def _value(name: str, text: str) -> Any:
@@ -88,11 +101,8 @@ def _value(name: str, text: str) -> Any:
         return text
 
 
-def _apply(given: Mapping[str, Any], mapping: IndexMapping, models: frozenset[str] | None) -> Overrides:
+def _apply(given: Mapping[str, Any], mapping: IndexMapping) -> Overrides:
     limits = mapping.overrides
-    model = given.get("model", mapping.model)
-    if "model" in given and models is not None and model not in models:
-        raise _WrongError(f"[ext.rescore.model] unknown model [{model}], expected one of [{', '.join(sorted(models))}]")
     most = max(limits.max_timeout, mapping.timeout)
     return Overrides(
         enabled=given.get("enabled", True),
@@ -101,7 +111,7 @@ def _apply(given: Mapping[str, Any], mapping: IndexMapping, models: frozenset[st
             given.get("window_size", mapping.window_size), max(limits.max_window_size, mapping.window_size)
         ),
         settings=Settings(
-            model=model,
+            model=given.get("model", mapping.model),
             timeout=min(given["timeout_ms"], most * 1000) / 1000 if "timeout_ms" in given else mapping.timeout,
             fusion=given.get("fusion", mapping.fusion),
             explain=given.get("explain", False),

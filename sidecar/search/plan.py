@@ -7,6 +7,7 @@ out, and `fields` added where the client's `_source` filter hides the texts that
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -68,12 +69,9 @@ class _Read:
 
 
 def plan(
-    request: SearchRequest, mapping: IndexMapping, pattern: str, models: frozenset[str] | None = None
+    request: SearchRequest, mapping: IndexMapping, pattern: str, models: Collection[str]
 ) -> RescorePlan | PassThrough | BadRequest:
-    """Plan one search on an index that ``mapping`` covers.
-
-    ``models`` are the names of `engine.models` that a request may choose; None leaves that to the engine.
-    """
+    """Plan one search on an index that ``mapping`` covers; ``models`` are the names of `engine.models`."""
     params = parameters(request.target)
     refused = _body_refused(request, params)
     if refused is not None:

@@ -156,7 +156,9 @@ def _ranked(first: FirstStage, plan: RescorePlan, scores: Sequence[float]) -> li
 def _below(placed: _Placed, plan: RescorePlan) -> bool:
     """Tell whether `ext.rescore.min_score` drops a hit of the window; the tail was not scored and stays."""
     lowest = plan.settings.min_score
-    return lowest is not None and placed.logit is not None and (placed.score or 0.0) < lowest
+    if lowest is None or placed.logit is None:
+        return False
+    return explain.single(placed.score or 0.0) < explain.single(lowest)  # a `_score` that was seen is not below itself
 
 
 def _hits_edit(first: FirstStage, written: list[bytes]) -> Edit:

@@ -195,6 +195,13 @@ def test_an_interpolated_value_of_the_wrong_type() -> None:
     ]
 
 
+def test_a_model_may_not_take_the_default_s_name() -> None:
+    assert problems("engine:\n  models:\n    default: {model: bundled}\n") == [
+        'c.yaml:2: engine.models: found {"default": {"model": "bundled"}}; '
+        "'default' is what requests call engine.model: choose another name"
+    ]
+
+
 # -- files ---------------------------------------------------------------------------------------
 
 

@@ -155,6 +155,7 @@ def assert_permuted(url: str, direct_url: str, path: str, body: dict[str, Any] |
         {"query": FOX, "fields": ["tag", "title.raw"], "_source": False},
         {"query": FOX, "fields": ["n"], "_source": ["tag", "n"]},
         {"query": FOX, "fields": ["*"]},
+        {"query": FOX, "fields": ["t*"], "_source": False},
         {"query": FOX, "stored_fields": ["title"]},
         {"query": FOX, "docvalue_fields": ["n", "tag"], "_source": ["n"]},
         {"query": FOX, "runtime_mappings": {"r": {"type": "keyword"}}, "fields": ["r"]},
@@ -193,6 +194,18 @@ def test_a_feature_of_the_body(url: str, node: str, body: dict[str, Any]) -> Non
 def test_a_feature_of_the_parameters(url: str, node: str, parameters: str) -> None:
     aggs = {"tags": {"terms": {"field": "tag"}}}
     assert_permuted(url, node, f"/articles/_search?{parameters}", {"query": FOX, "aggs": aggs})
+
+
+@pytest.mark.parametrize("parameters", ["q=fox", "q=title:fox&_source=n,tag", "q=fox&_source=false", "q=fox&df=title"])
+@pytest.mark.parametrize("accept", [None, "application/vnd.elasticsearch+json;compatible-with=8"])
+def test_a_search_without_a_body(url: str, node: str, parameters: str, accept: str | None) -> None:
+    headers = {"Accept": accept} if accept else {}
+    got = raw(url, f"/articles/_search?{parameters}", None, **headers)
+    direct = raw(node, f"/articles/_search?{parameters}&size=100", None, **headers)
+    assert got[1]["X-Rescore"].startswith("reranked")
+    found, window = (member(exact(answer[2]), "hits", "hits") for answer in (got, direct))
+    assert len(found) == 10
+    assert {unscored(hit) for hit in found} <= {unscored(hit) for hit in window}
 
 
 @pytest.mark.parametrize(

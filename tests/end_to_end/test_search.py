@@ -15,8 +15,9 @@ FOX = {"match": {"title": "fox"}}
 
 def raw(url: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
     """Send one request and give status, headers and body."""
-    named = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(url + path, data=body, headers=named if body else {})
+    named = {"Content-Type": "application/json"} if body else {}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(url + path, data=body, headers=named)
     try:
         with urllib.request.urlopen(request) as answer:
             return answer.status, dict(answer.headers.items()), answer.read()

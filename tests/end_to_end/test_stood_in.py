@@ -89,6 +89,15 @@ async def test_templates_that_are_not_rendered_here(sidecar: Sidecar, path: str,
     assert (await post(sidecar, path, body))[1] == f"passed; reason={reason}"
 
 
+@pytest.mark.parametrize("path", ["/articles/_search/template", "/articles/_async_search"])
+async def test_a_wrong_override_is_a_400_that_names_it(sidecar: Sidecar, path: str) -> None:
+    search = {**FOX, "ext": {"rescore": {"model": "nope"}}}
+    body = {"source": search} if path.endswith("template") else search
+    status, outcome, got = await post(sidecar, path, body)
+    assert (status, outcome) == (400, "passed; reason=bad_override")
+    assert got["error"]["reason"] == '[ext.rescore.model] must be one of [default], found ["nope"]'
+
+
 async def test_several_templates_are_fetched_and_scored_together(sidecar: Sidecar, stand_in: StandIn) -> None:
     stripped = {"source": {**FOX, "sort": ["n"], "ext": {"rescore": {}}}}
     lines = [
@@ -97,10 +106,11 @@ async def test_several_templates_are_fetched_and_scored_together(sidecar: Sideca
         *({"index": "articles"}, {"source": {"query": {"match_all": {}}}}),
         *({"index": "articles"}, TEMPLATE | {"params": {"text": "lazy", "size": 100}}),
         *({"index": "articles"}, stripped),
+        *({"index": "articles"}, {"source": {**FOX, "ext": {"rescore": {"model": "nope"}}}}),
     ]
     status, outcome, got = await post(sidecar, "/_msearch/template", ndjson(*lines))
-    assert (status, outcome) == (200, "reranked; reranked=2; passed=3; failed=0")
-    assert [item["status"] for item in got["responses"]] == [200, 404, 200, 200, 200]
+    assert (status, outcome) == (200, "reranked; reranked=2; passed=4; failed=0")
+    assert [item["status"] for item in got["responses"]] == [200, 404, 200, 200, 200, 400]
     assert [path for path in stand_in.seen if "_msearch" in path] == ["/_msearch", "/_msearch/template"]
     alone = (await post(sidecar, "/articles/_search", FOX))[2]
     assert settled(got["responses"][0]) == settled({**alone, "status": 200})

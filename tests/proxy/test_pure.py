@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sidecar.proxy import content_coding, wire
 from sidecar.proxy.balancing import Balancer
-from sidecar.proxy.headers import end_to_end, lowered, one_spelling, value_of, without
+from sidecar.proxy.headers import end_to_end, lowered, one_spelling, typed_as_json, value_of, without
 
 _OCTETS = st.binary(max_size=30).filter(lambda raw: not set(raw) & {0, 10, 13})
 
@@ -43,6 +43,12 @@ def test_header_helpers() -> None:
     assert lowered(headers) == {"x-a": "1", "b": "3"}
     assert (value_of(headers, "x-a"), value_of(headers, "c")) == ("1", None)
     assert without(headers, ["x-a"]) == [("B", "3")]
+
+
+def test_a_body_of_our_own_has_a_type() -> None:
+    assert typed_as_json([("A", "1"), ("content-type", "x")]) == [("A", "1"), ("Content-Type", "application/json")]
+    versioned = "application/vnd.elasticsearch+json; compatible-with=8"
+    assert typed_as_json([("Accept", versioned)]) == [("Accept", versioned), ("Content-Type", versioned)]
 
 
 _BODY = b'{"query":{"match_all":{}}}' * 10

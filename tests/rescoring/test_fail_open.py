@@ -240,6 +240,22 @@ async def test_a_model_that_keeps_failing_is_left_alone() -> None:
     assert [record.reason for record in told.searches] == ["model_error"] * 5 + ["circuit_open"] * 2
 
 
+async def test_a_model_that_is_not_configured_is_the_client_s_mistake() -> None:
+    model = Model(falling)
+    which, told = rescorer(model, engine={"models": {"large": {"model": "bundled"}}})
+    reason = '[ext.rescore.model] must be one of [default, large], found ["nope"]'
+    searches = [{"query": {"match": {"t": "x"}}, "ext": {"rescore": {"model": name}}} for name in ("nope", "large")]
+    answer = await ask(which, Node(), body=json.dumps(searches[0]).encode())
+    assert isinstance(answer, Answer)
+    assert (answer.status, json.loads(answer.body)["error"]["reason"]) == (400, reason)
+    lines = b"".join(b'{"index":"i"}\n' + json.dumps(search).encode() + b"\n" for search in searches)
+    several = await ask(which, Node(), target="/_msearch", body=lines)
+    assert isinstance(several, Answer)
+    assert [item["status"] for item in json.loads(several.body)["responses"]] == [400, 200]
+    assert [record.reason for record in told.searches] == ["bad_override", "bad_override", None]
+    assert list(which._endpoints._pipeline._breakers) == ["large"]
+
+
 async def test_until_the_model_is_loaded_searches_pass() -> None:
     which, _ = rescorer(Model(falling, ready=False))
     assert await ask(which, Node()) == PassThrough("model_loading")

@@ -84,7 +84,7 @@ async def test_pages_join_to_elasticsearchs_list_with_its_window_permuted(
     scores: list[float], window: int, size: int
 ) -> None:
     scorer = Given(scores)
-    search = SingleSearch(Pipeline(scorer), Shadow(scorer, Told()))
+    search = SingleSearch(Pipeline(scorer), Shadow(scorer, Told()), ())
     node = Node(len(scores))
     pages = [await _page(search, node, window, start, size) for start in range(0, len(scores) + size, size)]
     paged = [int(name) for page in pages for name, _ in page]

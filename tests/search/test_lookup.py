@@ -21,7 +21,7 @@ def filtered(source: object = None, **more: object) -> RescorePlan:
         body=json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    found = plan(request, IndexMapping.model_validate({"fields": ["t", "n"], "window_size": 2}), "i")
+    found = plan(request, IndexMapping.model_validate({"fields": ["t", "n"], "window_size": 2}), "i", ())
     assert isinstance(found, RescorePlan)
     return found
 
@@ -49,10 +49,20 @@ def test_what_is_shown_is_not_looked_up(source: object) -> None:
     assert lookup.request(first(how), how) is None
 
 
-@pytest.mark.parametrize("more", [{"_source": False}, {"fields": ["n"]}])
-def test_without_a_filtered_source_the_fields_come_with_the_hits(more: dict[str, object]) -> None:
-    how = filtered(**more)
-    assert (how.documents.added[0], how.documents.looked_up) == ("t", ())
+def test_without_any_source_the_texts_come_with_the_hits() -> None:
+    how = filtered(False)
+    assert (how.documents.added, how.documents.looked_up) == (("t", "n"), ())
+
+
+@pytest.mark.parametrize("more", [{"fields": ["x*"]}, {"docvalue_fields": ["x"]}, {"stored_fields": ["x"]}])
+def test_fields_of_the_client_keep_their_order(more: dict[str, object]) -> None:
+    how = filtered(False, **more)
+    assert (how.documents.added, how.documents.looked_up) == ((), ("t", "n"))
+
+
+def test_fields_that_the_client_has_anyway_are_read_from_there() -> None:
+    how = filtered(False, fields=["n", "*t"])
+    assert (how.documents.added, how.documents.looked_up) == ((), ())
 
 
 def test_texts_go_to_their_hits() -> None:

@@ -14,6 +14,7 @@ from sidecar.search.overrides import Overrides as Chosen
 from sidecar.search.types import BadRequest, Settings
 
 MAPPING = IndexMapping(fields=("title",), window_size=50, timeout=1.5)
+MODELS = ("small", "large")
 DEFAULTS: dict[str, Any] = {"model": None, "timeout": 1.5, "fusion": Fusion()}
 
 
@@ -56,7 +57,7 @@ def chosen(*, enabled: bool = True, query: str | None = None, window_size: int =
     ],
 )
 def test_choices(ext: Any, headers: dict[str, str], expected: Chosen) -> None:
-    assert overrides(ext, headers, MAPPING) == expected
+    assert overrides(ext, headers, MAPPING, MODELS) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,17 @@ def test_choices(ext: Any, headers: dict[str, str], expected: Chosen) -> None:
         ({"query": ["a"]}, {}, '[ext.rescore.query] must be a non-empty string, found [["a"]]'),
         ({"min_score": "1"}, {}, '[ext.rescore.min_score] must be a number, found ["1"]'),
         ({"min_score": 10**309}, {}, f"[ext.rescore.min_score] must be a number, found [1{'0' * 99}...]"),
+        (
+            {"model": "big"},
+            {},
+            '[ext.rescore.model] must be one of [default, large, small], found ["big"]',
+        ),
+        (None, {"x-rescore-model": ""}, '[X-Rescore-Model] must be a non-empty string, found [""]'),
+        (
+            None,
+            {"x-rescore-model": "%2Fetc"},
+            '[X-Rescore-Model] must be one of [default, large, small], found ["/etc"]',
+        ),
         ({"fusion": 5}, {}, "[ext.rescore.fusion] must be a method's name or an object, found [5]"),
         (
             {"fusion": "best"},
@@ -94,27 +106,28 @@ def test_choices(ext: Any, headers: dict[str, str], expected: Chosen) -> None:
     ],
 )
 def test_mistakes(ext: Any, headers: dict[str, str], message: str) -> None:
-    assert overrides(ext, headers, MAPPING) == BadRequest(message)
+    assert overrides(ext, headers, MAPPING, MODELS) == BadRequest(message)
 
 
 def test_what_the_mapping_does_not_allow_is_refused() -> None:
     mapping = IndexMapping(fields=("title",), overrides=Overrides(allow=("query",)))
-    assert isinstance(overrides({"query": "a"}, {}, mapping), Chosen)
+    assert isinstance(overrides({"query": "a"}, {}, mapping, MODELS), Chosen)
     expected = BadRequest("[ext.rescore.window_size] may not be overridden on this index")
-    assert overrides({"window_size": 5}, {}, mapping) == expected
+    assert overrides({"window_size": 5}, {}, mapping, MODELS) == expected
     expected = BadRequest("[X-Rescore-Model] may not be overridden on this index")
-    assert overrides(None, {"x-rescore-model": "m"}, mapping) == expected
+    assert overrides(None, {"x-rescore-model": "m"}, mapping, MODELS) == expected
 
 
-def test_only_known_models_may_be_chosen() -> None:
-    expected = BadRequest("[ext.rescore.model] unknown model [big], expected one of [large, small]")
-    assert overrides({"model": "big"}, {}, MAPPING, frozenset({"small", "large"})) == expected
-    assert overrides({"model": "small"}, {}, MAPPING, frozenset({"small"})) == chosen(model="small")
+def test_the_default_model_may_be_chosen_where_the_mapping_has_another() -> None:
+    mapping = IndexMapping(fields=("title",), window_size=50, timeout=1.5, model="large")
+    assert overrides(None, {}, mapping, MODELS) == chosen(model="large")
+    assert overrides({"model": "default"}, {}, mapping, MODELS) == chosen(model=None)
+    assert overrides({"model": "default"}, {}, MAPPING, ()) == chosen(model=None)
 
 
 def test_a_mapping_above_the_cap_is_its_own_cap() -> None:
     mapping = IndexMapping(fields=("title",), window_size=500, timeout=30, overrides=Overrides(max_window_size=100))
-    found = overrides({"window_size": 800, "timeout_ms": 60_000}, {}, mapping)
+    found = overrides({"window_size": 800, "timeout_ms": 60_000}, {}, mapping, MODELS)
     assert isinstance(found, Chosen)
     assert (found.window_size, found.settings.timeout) == (500, 30.0)
 
@@ -144,6 +157,6 @@ ANY_JSON = st.recursive(
     st.dictionaries(st.sampled_from([name.lower() for name in HEADERS.values()]), st.text(max_size=12)),
 )
 def test_nothing_else_comes_out(ext: Any, headers: dict[str, str]) -> None:
-    found = overrides(ext, headers, MAPPING)
+    found = overrides(ext, headers, MAPPING, MODELS)
     assert isinstance(found, Chosen | BadRequest)
     assert isinstance(found, BadRequest) or 1 <= found.window_size <= 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def planned(from_: int = 0, size: int = 10, **mapping: Any) -> RescorePlan:
         body=json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    found = plan(request, IndexMapping.model_validate({"fields": ["t"], "window_size": 5, **mapping}), "i")
+    found = plan(request, IndexMapping.model_validate({"fields": ["t"], "window_size": 5, **mapping}), "i", ())
     assert isinstance(found, RescorePlan)
     return found
 
@@ -138,6 +139,15 @@ def test_a_tail_hit_without_a_score_stays_below_the_window() -> None:
     got = json.loads(apply(read(answer(hits), how), how, [0.0], took_ms=1))["hits"]
     assert [found.get("_score") for found in got["hits"]] == [0.5, 0.0, None]
     assert got["max_score"] == 0.5
+
+
+@pytest.mark.parametrize(("lowest", "kept"), [(0.8807971, 2), (0.880798, 1), (1e300, 0), (-1e300, 3)])
+def test_a_score_that_was_seen_is_not_below_itself(lowest: float, kept: int) -> None:
+    how = planned()
+    how = replace(how, settings=replace(how.settings, min_score=lowest))
+    first = read(answer([hit(i, b"1", b"1.0") for i in range(3)]), how)
+    found = json.loads(apply(first, how, [3.0, 2.0, 1.0], took_ms=1))["hits"]["hits"]
+    assert [hit["_score"] for hit in found] == [0.95257413, 0.8807971, 0.7310586][:kept]
 
 
 @pytest.mark.parametrize(
