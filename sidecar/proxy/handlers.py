@@ -68,10 +68,10 @@ class Handler:
     async def _handle(self, exchange: _Exchange) -> web.StreamResponse:
         found = route(exchange.method, exchange.target)
         if isinstance(found, NotSearch):
-            return await exchange.forward(bodies.pieces(exchange.request))
+            return await exchange.forward(bodies.of(exchange.request))
         matched = await self._rescorer.match(found, exchange.lowered, exchange.fetch)
         if isinstance(matched, PassThrough):
-            return await exchange.forward(bodies.pieces(exchange.request), matched.reason)
+            return await exchange.forward(bodies.of(exchange.request), matched.reason)
         return await self._search(exchange, found, matched)
 
     async def _search(self, exchange: _Exchange, found: Route, matched: Target) -> web.StreamResponse:
@@ -135,7 +135,8 @@ class _Exchange:
             answer = RawResponse(response.status, response.reason, [*kept, *added])
             await answer.prepare(self.request)
             async for piece in self._pieces(response):
-                await answer.write(piece)
+                # The last piece leaves together with the answer's end: one packet for a small answer, not two.
+                await (answer.write_eof(piece) if response.content.at_eof() else answer.write(piece))
             await answer.write_eof()
             return answer
 
