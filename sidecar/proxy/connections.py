@@ -74,4 +74,6 @@ class _Connection(RequestHandler):
 
 def _not_http(said: str) -> RawResponse:
     first = (said.strip().splitlines() or ["it cannot be parsed"])[0].rstrip(":")
+    if " url " in first:
+        first += "; what is not ASCII must be percent-encoded"
     return error_response(400, "bad_request", f"the request is not valid HTTP: {first}")
