@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
@@ -25,6 +27,7 @@ from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch, UpstreamAnswer
 
 _log = logging.getLogger("sidecar.proxy")
+_RESET = struct.pack("ii", 1, 0)  # lingering for no time: closing sends a reset (socket(7))
 _STATUS = {"upstream_timeout": 504}
 
 
@@ -158,10 +161,14 @@ class _Exchange:
         await answer.write_eof()
 
     def _break_off(self, why: str) -> None:
-        """Break the client's connection, if it is still there: an answer cut short must not look complete."""
+        """Reset the client's connection, if it is still there: an answer cut short must not look complete.
+
+        An ordinary close would end the answer properly for an HTTP/1.0 client, whose bodies end with the connection.
+        """
         transport = self.request.transport
         if transport is not None and not transport.is_closing():
             _log.warning("%s", why)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             transport.abort()
 
 
