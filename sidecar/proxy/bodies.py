@@ -7,9 +7,14 @@ from collections.abc import AsyncIterator
 from aiohttp import HttpVersion11, web
 
 
-def pieces(request: web.BaseRequest) -> AsyncIterator[bytes] | None:
-    """Give the body as it arrives, or None where the request has none."""
-    return _pieces(request) if request.body_exists else None
+def of(request: web.BaseRequest) -> bytes | AsyncIterator[bytes] | None:
+    """Give the body: whole where all of it is here already, else as it arrives; None where there is none."""
+    if not request.body_exists:
+        return None
+    content = request.content
+    if content.is_eof() and content.exception() is None:
+        return content.read_nowait()
+    return _pieces(request)
 
 
 async def _pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
@@ -28,11 +33,11 @@ async def _continue(request: web.BaseRequest) -> None:
 
 async def read_up_to(request: web.BaseRequest, limit: int) -> tuple[bytes, AsyncIterator[bytes] | None]:
     """Read a body; one above ``limit`` bytes is given back as a stream that starts with what was read."""
+    stream = of(request)
+    if stream is None or isinstance(stream, bytes):
+        return stream or b"", None
     read: list[bytes] = []
     size = 0
-    stream = pieces(request)
-    if stream is None:
-        return b"", None
     async for piece in stream:
         read.append(piece)
         size += len(piece)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from sidecar.proxy.raw_response import error_response
+from sidecar.proxy.raw_response import RawResponse, error_response
 
 _log = logging.getLogger("sidecar.proxy")
 
@@ -24,7 +26,32 @@ class Connections(web.Server):
 class _Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ()
+    __slots__ = ("_last_body",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._last_body: StreamReader = EMPTY_PAYLOAD
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a body in whose middle they stop being HTTP ends with an error.
+
+        aiohttp queues that error behind the request and leaves the body open: its reader would wait for ever.
+        """
+        super().data_received(data)
+        if not self._messages:
+            return
+        message, body = self._messages[-1]
+        if isinstance(message, _ErrInfo):
+            unfinished = self._messages[-2][1] if len(self._messages) > 1 else self._last_body
+            if not unfinished.is_eof():
+                unfinished.set_exception(web.RequestPayloadError(message.message))
+                unfinished.feed_eof()
+        self._last_body = body
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what aiohttp could not handle, but for the end of a broken body that nobody reads any more."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
 
     def handle_error(
         self,
@@ -34,13 +61,19 @@ class _Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what could not be parsed, or made a handler raise; the connection ends with it."""
-        if isinstance(exc, HttpProcessingError):
-            reason = f"the request is not valid HTTP: {(message or exc.message).strip().splitlines()[0].rstrip(':')}"
-            answer = error_response(status, "bad_request", reason)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun: it can only be broken off")
+        if isinstance(exc, HttpProcessingError | web.RequestPayloadError):
+            answer = _not_http(message or str(getattr(exc, "message", exc)))
         else:
             _log.error("a request could not be answered", exc_info=exc)
             answer = error_response(status, "internal_error", "the sidecar failed on this request; its log says more")
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun: it can only be broken off")
         answer.force_close()
         return answer
+
+
+def _not_http(said: str) -> RawResponse:
+    first = (said.strip().splitlines() or ["it cannot be parsed"])[0].rstrip(":")
+    if " url " in first:
+        first += "; what is not ASCII must be percent-encoded"
+    return error_response(400, "bad_request", f"the request is not valid HTTP: {first}")

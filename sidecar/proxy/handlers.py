@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
+import struct
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
@@ -24,6 +27,7 @@ from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch, UpstreamAnswer
 
 _log = logging.getLogger("sidecar.proxy")
+_RESET = struct.pack("ii", 1, 0)  # lingering for no time: closing sends a reset (socket(7))
 _STATUS = {"upstream_timeout": 504}
 
 
@@ -62,16 +66,19 @@ class Handler:
         try:
             return await self._handle(exchange)
         except UpstreamError as problem:
+            broken = request.content.exception()
+            if broken is not None:  # nothing is wrong with Elasticsearch: the client's body stopped being HTTP
+                raise broken from problem
             _log.warning("%s", problem, extra={"fields": {"reason": problem.reason}})
             return error_response(_STATUS.get(problem.reason, 502), problem.reason, str(problem))
 
     async def _handle(self, exchange: _Exchange) -> web.StreamResponse:
         found = route(exchange.method, exchange.target)
         if isinstance(found, NotSearch):
-            return await exchange.forward(bodies.pieces(exchange.request))
+            return await exchange.forward(bodies.of(exchange.request))
         matched = await self._rescorer.match(found, exchange.lowered, exchange.fetch)
         if isinstance(matched, PassThrough):
-            return await exchange.forward(bodies.pieces(exchange.request), matched.reason)
+            return await exchange.forward(bodies.of(exchange.request), matched.reason)
         return await self._search(exchange, found, matched)
 
     async def _search(self, exchange: _Exchange, found: Route, matched: Target) -> web.StreamResponse:
@@ -135,24 +142,35 @@ class _Exchange:
             kept = end_to_end(wire.text(response.raw_headers))
             answer = RawResponse(response.status, response.reason, [*kept, *added])
             await answer.prepare(self.request)
-            async for piece in self._pieces(response):
-                await answer.write(piece)
-            await answer.write_eof()
+            try:
+                await self._copy(response.content, answer)
+            except (aiohttp.ClientError, OSError) as problem:
+                self._break_off(f"Elasticsearch's answer was cut short: {problem!r}")
+                raise ConnectionError("the client's connection was broken off") from problem
             return answer
 
-    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        try:
-            async for piece in response.content.iter_any():
-                yield piece
-        except (aiohttp.ClientError, TimeoutError) as problem:
-            self._break_off(problem)
+    async def _copy(self, content: aiohttp.StreamReader, answer: RawResponse) -> None:
+        async for piece in content.iter_any():
+            # The last piece leaves together with the answer's end: one packet for a small answer, not two.
+            writing = answer.write_eof(piece) if content.at_eof() else answer.write(piece)
+            try:
+                async with asyncio.timeout(self.config.upstream.read_timeout):
+                    await writing
+            except TimeoutError:  # it would hold a connection to Elasticsearch for as long as it likes
+                self._break_off("a client did not take its answer within upstream.read_timeout")
+                raise
+        await answer.write_eof()
 
-    def _break_off(self, problem: Exception) -> None:
-        """Break the client's connection: an answer that was cut short must not look complete."""
-        _log.warning("Elasticsearch's answer was cut short: %r", problem)
-        if self.request.transport is not None:
-            self.request.transport.abort()
-        raise ConnectionError("the client's connection was broken off") from problem
+    def _break_off(self, why: str) -> None:
+        """Reset the client's connection, if it is still there: an answer cut short must not look complete.
+
+        An ordinary close would end the answer properly for an HTTP/1.0 client, whose bodies end with the connection.
+        """
+        transport = self.request.transport
+        if transport is not None and not transport.is_closing():
+            _log.warning("%s", why)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
 
 
 def _whole(answer: Answer) -> RawResponse:

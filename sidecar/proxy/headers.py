@@ -12,9 +12,27 @@ Headers = Sequence[tuple[str, str]]
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-# Named in `Connection`, these are still the request's own: dropping them would strip credentials or framing.
+# Named in `Connection`, these are still the request's own: dropping them would strip credentials (a request would
+# run as another user, or as none), framing or meaning. Source of the es-* names: Elasticsearch's security settings.
 _NEVER_NOMINATED = frozenset(
-    {"authorization", "content-length", "content-type", "content-encoding", "host", "x-opaque-id", "cookie"}
+    {
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "es-client-authentication",
+        "es-secondary-authorization",
+        "es-secondary-x-client-authentication",
+        "es-security-runas-user",
+        "host",
+        "traceparent",
+        "tracestate",
+        "x-elastic-product",
+        "x-opaque-id",
+    }
 )
 _VERSIONED = "application/vnd.elasticsearch+json"
 

@@ -19,6 +19,8 @@ from sidecar.proxy.connections import Connections
 
 _LIMITS: dict[str, Any] = {"max_line_size": 64 << 10, "max_field_size": 64 << 10, "max_headers": 1000}
 _GRACE = 10.0
+_IDLE = 75.0
+"""Seconds in which a client must send a whole request head, counted from its last answer or its connecting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,9 @@ class RunningServer:
 
 
 async def listen_for_clients(
-    handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], listener: Listener
+    handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], listener: Listener, idle: float = _IDLE
 ) -> RunningServer:
-    """Bind the proxy's listener.
+    """Bind the proxy's listener; clients that send no whole request head in ``idle`` seconds are let go.
 
     Raises:
         StartupError: the address is taken or not ours.
@@ -46,7 +48,7 @@ async def listen_for_clients(
         handler_cancellation=True,  # a client that goes away must cancel its search in Elasticsearch
         auto_decompress=False,
         access_log=None,
-        keepalive_timeout=75.0,
+        keepalive_timeout=idle,
         **_LIMITS,
     )
     return await _bind(web.ServerRunner(server, shutdown_timeout=_GRACE), listener)

@@ -12,11 +12,13 @@ from typing import Any
 
 import aiohttp
 from aiohttp.http import StreamWriter
+from aiohttp.payload import BytesPayload
 from multidict import CIMultiDict
 
 from sidecar.proxy import wire
 
 PATH = ":path"
+_SHORT = 64 << 10
 
 
 class _Writer(StreamWriter):
@@ -35,7 +37,7 @@ class RawRequest(aiohttp.ClientRequest):
             writer.enable_chunking()
         target = self.headers.pop(PATH)
         await writer.write_headers(f"{self.method} {target} HTTP/1.1", self.headers)
-        task = self._start_body(writer, conn)
+        task = await self._start_body(writer, conn)
         response = self.response_class(
             self.method,
             self.original_url,
@@ -51,11 +53,21 @@ class RawRequest(aiohttp.ClientRequest):
         self.response = response  # type: ignore[assignment]  # aiohttp declares it by its first value, None
         return response
 
-    def _start_body(self, writer: StreamWriter, conn: Any) -> asyncio.Task[None] | None:
-        if not self._body and not conn.protocol.writing_paused:
-            conn.protocol.start_timeout()
+    async def _start_body(self, writer: StreamWriter, conn: Any) -> asyncio.Task[None] | None:
+        """Send what is short with the head, in one packet; stream the rest from a task of its own."""
+        short = self._short_body()
+        if short is not None and not conn.protocol.writing_paused:
+            if short:
+                await writer.write(short, drain=False)
             writer.set_eof()
+            conn.protocol.start_timeout()
             return None
         task = asyncio.ensure_future(self.write_bytes(writer, conn, self._get_content_length()))
         self._writer = task
         return task
+
+    def _short_body(self) -> bytes | None:
+        if not self._body:
+            return b""
+        value = self._body._value if isinstance(self._body, BytesPayload) else None
+        return value if value is not None and len(value) <= _SHORT else None

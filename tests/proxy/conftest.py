@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 from sidecar.app import Sidecar
@@ -72,13 +73,17 @@ async def recording(upstream: Recorder) -> AsyncIterator[Recorder]:
 
 
 @contextlib.asynccontextmanager
-async def sidecar_before(*urls: str, indices: dict[str, Any] | None = None, **upstream: Any) -> AsyncIterator[Sidecar]:
-    """Run a sidecar whose model is never loaded: what is proxied needs none."""
+async def sidecar_before(
+    *urls: str, indices: dict[str, Any] | None = None, model: Path | None = None, **upstream: Any
+) -> AsyncIterator[Sidecar]:
+    """Run a sidecar; without ``model`` none is loaded: what is proxied needs none."""
     listener = {"host": "127.0.0.1", "port": 0}
-    settings: dict[str, Any] = {"listen": listener, "admin": listener, "engine": {"model": "bundled"}}
+    settings: dict[str, Any] = {"listen": listener, "admin": listener, "engine": {"model": str(model or "bundled")}}
     config = Config.model_validate(settings | {"upstream": {"urls": urls, **upstream}, "indices": indices or {}})
     sidecar = Sidecar(config)
     await sidecar.start()
+    if model is not None:
+        await sidecar.load()
     try:
         yield sidecar
     finally:

@@ -7,7 +7,11 @@ import json
 import socket
 
 import pytest
+from aiohttp import web
 
+from sidecar.config.model import Listener
+from sidecar.proxy.raw_response import error_response
+from sidecar.proxy.server import listen_for_clients
 from tests.proxy.conftest import OK, Recorder, lines, recording, request, say, sidecar_before, through
 
 
@@ -58,6 +62,22 @@ async def test_an_answer_cut_short_does_not_look_complete(answer: bytes, complet
         assert len(got.partition(b"\r\n\r\n")[2]) < 10
     else:
         assert not got.endswith(complete)
+
+
+async def test_an_answer_cut_short_ends_in_a_reset_for_a_client_whose_bodies_end_with_the_connection() -> None:
+    class Cut(Recorder):
+        async def reply(self, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+            await writer.drain()
+            writer.close()
+
+    async with recording(Cut()) as upstream, sidecar_before(upstream.url) as sidecar:
+        reader, writer = await asyncio.open_connection("127.0.0.1", sidecar.port)
+        writer.write(b"GET /_cat HTTP/1.0\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            while await reader.read(1 << 16):
+                pass
+        writer.close()
 
 
 async def test_a_silent_upstream_becomes_a_504_in_elasticsearchs_shape() -> None:
@@ -142,3 +162,75 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     upstream, got = await through(two)
     assert got.count(lines(OK)[0]) == 2
     assert [lines(head)[0] for head in upstream.heads] == [b"GET /one HTTP/1.1", b"GET /two HTTP/1.1"]
+
+
+async def test_a_clients_half_sent_head_does_not_hold_its_connection() -> None:
+    """A slow loris: it is let go after the idle time, and meanwhile others are served."""
+
+    async def handle(_: web.BaseRequest) -> web.StreamResponse:
+        return error_response(404, "none", "none")
+
+    server = await listen_for_clients(handle, Listener(host="127.0.0.1", port=0), idle=0.3)
+    halves = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(50)]
+    for _, writer in halves:
+        writer.write(b"GET / HTTP/1.1\r\nX-Slow: ")
+    assert lines(await say(server.port, request("/")))[0] == b"HTTP/1.1 404 Not Found"
+    assert [await reader.read() for reader, _ in halves] == [b""] * 50
+    for _, writer in halves:
+        writer.close()
+    await server.close()
+
+
+class Endless(Recorder):
+    """Answers without an end, as fast as it is read."""
+
+    async def reply(self, writer: asyncio.StreamWriter) -> None:
+        """Write until the other side goes away."""
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
+            await writer.drain()
+
+
+async def test_a_client_that_takes_no_answer_does_not_hold_a_connection_to_elasticsearch() -> None:
+    async with recording(Endless()) as upstream, sidecar_before(upstream.url, read_timeout=0.3) as sidecar:
+        with socket.create_connection(("127.0.0.1", sidecar.port)) as client:
+            client.sendall(request("/big"))
+            await upstream.gone.wait()
+            client.setblocking(False)
+            with pytest.raises(ConnectionResetError):  # what was sent is read, then the break is seen
+                while client.recv(1 << 20):
+                    pass
+
+
+async def test_a_url_that_swallows_connections_costs_the_connect_timeout_and_the_next_one_answers() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        fillers = []
+        for _ in range(4):  # beyond its backlog, a listener that accepts nobody lets connections wait
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(address)
+            fillers.append(filler)
+        hole = f"http://127.0.0.1:{address[1]}"
+        async with recording(Recorder()) as upstream:
+            async with sidecar_before(hole, upstream.url, connect_timeout=0.2) as sidecar:
+                answers = [await say(sidecar.port, request("/", method="PUT", body=b"x")) for _ in range(3)]
+            async with sidecar_before(hole, connect_timeout=0.2) as sidecar:
+                alone = await say(sidecar.port, request("/"))
+        for filler in fillers:
+            filler.close()
+    assert [lines(answer)[0] for answer in answers] == [lines(OK)[0]] * 3
+    assert lines(alone)[0].split()[1] == b"502"
+    assert json.loads(alone.partition(b"\r\n\r\n")[2])["error"]["type"] == "upstream_unreachable"
+
+
+async def test_an_error_of_the_sidecars_own_to_head_has_no_body() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    async with sidecar_before(url) as sidecar:
+        got = await say(sidecar.port, request("/", method="HEAD"))
+    assert lines(got)[0].split()[1] == b"502"
+    assert got.endswith(b"\r\n\r\n")

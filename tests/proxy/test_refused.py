@@ -38,6 +38,71 @@ _CASES = {
     "a header with a null byte": (400, b"GET / HTTP/1.1\r\nHost: h\r\nX-A: a\0b\r\n\r\n"),
     "a folded header": (400, b"GET / HTTP/1.1\r\nHost: h\r\nX-A: a\r\n b\r\n\r\n"),
     "a space before the colon": (400, b"GET / HTTP/1.1\r\nHost: h\r\nX-A : a\r\n\r\n"),
+    "transfer-encoding before content-length": (
+        400,
+        b"POST /_bulk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    ),
+    "the same content-length twice": (
+        400,
+        b"POST /_bulk HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+    ),
+    **{
+        f"content-length {value!r}": (
+            400,
+            b"POST /_bulk HTTP/1.1\r\nHost: h\r\nContent-Length: %b\r\n\r\nabc" % value,
+        )
+        for value in (b"-1", b"+3", b"3 3", b"3, 3", b"0x3", b"1_0", b"", b"9" * 30, "\u0663".encode())
+    },
+    **{
+        f"transfer-encoding {value!r}": (
+            status,
+            b"POST /_bulk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: %b\r\n\r\n0\r\n\r\n" % value,
+        )
+        for value, status in (
+            (b"xchunked", 400),
+            (b"chunked, chunked", 400),
+            (b"chunked;q=1", 400),
+            (b'"chunked"', 400),
+            (b"\x0bchunked", 400),
+            (b"chunked\r\nTransfer-Encoding: identity", 400),
+            (b"identity", 400),
+        )
+    },
+    **{
+        f"a chunk of size {line!r}": (
+            400,
+            b"POST /_bulk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\na\r\n0\r\n\r\n" % line,
+        )
+        for line in (b"0x1", b"-1", b"+1", b" 1", b"1;a\nb", b"f" * 17)
+    },
+    "a framing header in the trailer": (
+        400,
+        b"POST /_bulk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 5\r\n\r\n",
+    ),
+    "lines that end in a bare line feed": (400, b"GET / HTTP/1.1\nHost: h\n\n"),
+    "a bare line feed after a header": (
+        400,
+        b"POST / HTTP/1.1\r\nHost: h\r\nX-A: a\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    ),
+    "a bare carriage return after a header": (400, b"GET / HTTP/1.1\r\nHost: h\rX-A: a\r\n\r\n"),
+    "a folded transfer-encoding": (
+        400,
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    ),
+    "a space before the first header": (400, b"GET / HTTP/1.1\r\n Host: h\r\n\r\n"),
+    "a space before content-length's colon": (
+        400,
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length : 3\r\n\r\nabc",
+    ),
+    "no host": (400, b"GET / HTTP/1.1\r\nX-A: a\r\n\r\n"),
+    "two hosts": (400, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
+    "a space in the target": (400, b"GET /a b HTTP/1.1\r\nHost: h\r\n\r\n"),
+    "a null byte in the target": (400, b"GET /a\0b HTTP/1.1\r\nHost: h\r\n\r\n"),
+    "http/2 with prior knowledge": (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "absolute form with credentials": (
+        400,
+        b"GET http://u:p@h/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    ),
     "not http at all": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),
 }
 
@@ -53,6 +118,12 @@ async def test_refusals(case: str) -> None:
     error = json.loads(body)
     assert error["status"] == status
     assert error["error"]["reason"] == error["error"]["root_cause"][0]["reason"]
+
+
+async def test_a_target_beyond_ascii_is_told_how_to_be_written() -> None:
+    _, got = await through("GET /café/_search HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    reason = json.loads(got.partition(b"\r\n\r\n")[2])["error"]["reason"]
+    assert reason == "the request is not valid HTTP: Invalid char in url path; what is not ASCII must be percent-encoded"
 
 
 async def test_options_star_is_forwarded() -> None:
