@@ -42,7 +42,7 @@ def half() -> torch.dtype:
 def runners(checkpoint: Path) -> dict[str, Runner]:
     model = load_model(find(str(checkpoint))).to(DEVICE, half())
     keep_head_in_fp32(model)
-    packed = PackedModel(model)
+    packed = PackedModel(model, head_multiple=8)
     unpadded = UnpaddedRunner(packed, DEVICE)
     return {
         runner.name: runner for runner in (PaddedRunner(model, DEVICE), unpadded, GraphRunner(packed, DEVICE, unpadded))

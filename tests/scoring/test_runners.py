@@ -35,6 +35,7 @@ def kernel(
     cu_seq_k: torch.Tensor,
     max_q: int,
     max_k: int,
+    scale: float,
 ) -> torch.Tensor:
     """Attend within each sequence, as the kernel's documentation says; rows of no sequence are left undefined."""
     out = torch.full_like(query, float("nan"))
@@ -44,7 +45,7 @@ def kernel(
         assert end - start <= max_k
         if start < end:
             q, k, v = (part.transpose(0, 1) for part in (query[first:last], key[start:end], value[start:end]))
-            out[first:last] = nnf.scaled_dot_product_attention(q, k, v).transpose(0, 1)
+            out[first:last] = nnf.scaled_dot_product_attention(q, k, v, scale=scale).transpose(0, 1)
     return out
 
 
@@ -57,10 +58,11 @@ def model(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return load_model(find(str(tmp_path)))
 
 
+@pytest.mark.parametrize("head_multiple", [1, 24])  # heads are 16 wide
 @torch.inference_mode()
-def test_a_pass_of_fixed_shapes_gives_the_padded_models_logits(model: Any) -> None:
+def test_a_pass_of_fixed_shapes_gives_the_padded_models_logits(model: Any, head_multiple: int) -> None:
     pairs = sample_pairs(700, 120)
-    packed = PackedModel(model)
+    packed = PackedModel(model, head_multiple)
     rows = pack(pairs, packed.first_position)
     bucket = bucket_of(len(rows.ids), len(pairs), int(rows.lengths[0]))
     assert bucket == Bucket(rows=768, pairs=48, longest=128)

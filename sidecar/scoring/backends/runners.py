@@ -74,10 +74,10 @@ class UnpaddedRunner:
 
     def _attention(self, rows: Rows) -> RunAttention | VarlenAttention:
         if self._device.type == "cpu":
-            return RunAttention(rows.lengths.tolist(), self._model.heads)
+            return RunAttention(rows.lengths.tolist(), self._model.heads, self._model.scale)
         ends = np.append(rows.starts, len(rows.ids)).astype(np.int32)
         starts, counted = self._upload((ends, np.arange(len(ends), dtype=np.int32)))
-        return VarlenAttention(starts, int(rows.lengths[0]), self._model.heads, counted)
+        return VarlenAttention(starts, int(rows.lengths[0]), self._model.heads, self._model.scale, counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def static_forward(model: PackedModel, bucket: Bucket) -> Forward:
     def forward(inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         ids, types, positions, first, starts = inputs
         counted = torch.arange(bucket.pairs + 1, dtype=torch.int32, device=ids.device)
-        attention = VarlenAttention(starts.int(), bucket.longest, model.heads, counted)
+        attention = VarlenAttention(starts.int(), bucket.longest, model.heads, model.scale, counted)
         return model(Batch(ids, types, positions, first, attention))
 
     return forward

@@ -24,7 +24,7 @@ from sidecar.scoring.tokenization import EncodedPair
 _CPU_BUDGETS = (1024, 2048, 4096)
 _CUDA_BUDGETS = (8192, 16_384, 32_768, 65_536, 131_072)
 _RACED_TOKENS = (512, 4096, 16_384, 65_536)
-_ROUNDING = 0.05  # of the logits' spread: what half precision may change
+_ROUNDING = 0.1  # of the logits' spread: what half precision may change
 _LEAST_BUDGET = 256
 
 
@@ -134,9 +134,9 @@ def _runners(model: Any, device: torch.device) -> list[Runner]:
     """Give the ways to run a model; on the CPU a BERT-class model runs unpadded, which wins at every size."""
     if not supported(model):
         return [PaddedRunner(model, device)]
-    packed = PackedModel(model)
     if device.type == "cpu":
-        return [UnpaddedRunner(packed, device)]
+        return [UnpaddedRunner(PackedModel(model), device)]
+    packed = PackedModel(model, head_multiple=8)
     unpadded = UnpaddedRunner(packed, device)
     with _on(device):
         return [PaddedRunner(model, device), unpadded, GraphRunner(packed, device, unpadded)]
