@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     add("--limit", type=int, metavar="N", help="a seeded sample of N queries a collection")
     add("--sweep", action="append", metavar="AXIS=VALUES", help=f"as `sidecar eval`'s (default: {' '.join(_SWEEP)})")
     add("--latency-queries", type=int, default=50, metavar="N", help="queries that are timed (default: %(default)s)")
+    add("--ties", choices=("trec_eval", "answer"), default="trec_eval", help="as `sidecar eval`'s")
     add("--elasticsearch", metavar="URL", help="a node to use; default: one of its own")
     add("--output", type=Path, default=Path("eval-results"), help="folder of all results (default: %(default)s)")
     return parser.parse_args(words)
@@ -89,7 +91,7 @@ async def _evaluate(judged: Judged, url: str, args: argparse.Namespace) -> Evalu
         latency_queries=args.latency_queries,
         concurrency=1,
     )
-    return await evaluate(experiment, judged.qrels, DEFAULTS, args.output / judged.name, bar, seed=SEED)
+    return await evaluate(experiment, judged.qrels, DEFAULTS, args.output / judged.name, bar, ties=args.ties, seed=SEED)
 
 
 @contextlib.contextmanager
@@ -110,6 +112,7 @@ def _node(args: argparse.Namespace) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the node is stopped as after Ctrl-C
     try:
         sys.exit(main(sys.argv[1:]))
     except SidecarError as problem:

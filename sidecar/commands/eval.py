@@ -82,7 +82,6 @@ def run(args: argparse.Namespace) -> int:
     if missing:
         extra = "pip install 'elasticsearch-rescoring-sidecar[eval]'"
         raise StartupError(f"eval needs the packages of the extra `eval` ({', '.join(missing)} missing): {extra}")
-    _quiet()
     return _replay(args) if args.from_log is not None else _evaluate(args)
 
 
@@ -94,9 +93,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     from sidecar.evaluation import output, table
     from sidecar.evaluation.evaluate import evaluate
     from sidecar.evaluation.progress import bar
+    from sidecar.evaluation.systems import slug
 
     experiment, qrels, measures, notes = _experiment(args)
-    folder = args.output or Path("eval-results") / args.index
+    folder = args.output or Path("eval-results") / slug(args.index)
+    _quiet()
     evaluation = asyncio.run(evaluate(experiment, qrels, measures, folder, bar, ties=args.ties, seed=args.seed))
     files = output.write(evaluation, folder)
     console = table.console()
@@ -191,6 +192,7 @@ def _replay(args: argparse.Namespace) -> int:
     config = _configuration(args, args.index or "*")
     log = _read(replay.log, args.from_log)
     folder = args.output or Path("eval-results") / args.from_log.stem
+    _quiet()
     found = asyncio.run(replayed(config, log, folder, bar, api_key=_api_key(args), concurrency=args.concurrency))
     console().print(replay_report.table(found, args.from_log.name))
     for file in replay_report.write(found, args.from_log.name, folder):
@@ -226,8 +228,9 @@ def _api_key(args: argparse.Namespace) -> str | None:
 
 
 def _quiet() -> None:
-    """Keep other libraries' bars and log lines out of the results."""
+    """Keep other libraries' bars and log lines out of the results; what is not reranked is counted there."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no types here
-    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
+    for name in ("elastic_transport", "sidecar.search"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -16,7 +16,7 @@ from sidecar.evaluation.journal import Answer
 from sidecar.evaluation.results import Latency, latency, mean_stages
 from sidecar.search.explain import RANK
 from sidecar.search.rank_compare import kendall_tau, overlap
-from sidecar.search.routes import Search, parameters, route
+from sidecar.search.routes import Search, index_of, parameters, route
 
 TOP: Final = 10
 _FORM: Final = '{"index": ..., "body": {...}} or {"method": ..., "path": ..., "body": {...}}'
@@ -30,6 +30,11 @@ class Logged:
     method: str
     target: str
     body: dict[str, Any] | None
+
+    @property
+    def index(self) -> str:
+        """Give the index expression that is searched."""
+        return index_of(route(self.method, self.target)) or "*"
 
     @property
     def start(self) -> int:

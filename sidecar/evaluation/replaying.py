@@ -39,7 +39,8 @@ async def replayed(
         UpstreamError: it does not answer at all.
         ModelError: a model cannot be had.
     """
-    keys = {logged.line: _key(config, logged) for logged in log.searches}
+    identities = await _identities(config, log, api_key)
+    keys = {logged.line: _key(config, logged, identities[logged.index]) for logged in log.searches}
     with Journal(folder / "journal.jsonl") as known:
         missing = [each for each in log.searches if known.get(f"{keys[each.line]}-through") is None]
         done = len(log.searches) - len(missing)
@@ -59,9 +60,24 @@ def _known(journal: Journal, key: str) -> tuple[Answer | None, Answer | None]:
     return journal.get(f"{key}-direct"), journal.get(f"{key}-through")
 
 
-def _key(config: Config, logged: Logged) -> str:
+async def _identities(config: Config, log: Log, api_key: str | None) -> dict[str, object]:
+    """Give the state of each index that is searched, so that answers of another state are not taken for its own."""
+    found: dict[str, object] = {}
+    async with searcher(config.upstream, api_key, config_timeout(config)) as direct:
+        for index in {logged.index for logged in log.searches}:
+            try:
+                found[index] = await direct.identity(index)
+            except UpstreamError:
+                raise
+            except SidecarError:  # no such index, or nothing in it: the searches themselves tell
+                found[index] = None
+    return found
+
+
+def _key(config: Config, logged: Logged, identity: object) -> str:
     settings = config.model_dump(mode="json", include={"engine", "indices"})
-    return journal.key({"search": [logged.line, logged.method, logged.target, logged.body], **settings})
+    search = [logged.line, logged.method, logged.target, logged.body]
+    return journal.key({"search": search, "index": identity, **settings})
 
 
 async def _replay(

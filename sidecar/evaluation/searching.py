@@ -78,13 +78,21 @@ class Searcher:
         Raises:
             SidecarError: there is no such index, or it is empty.
         """
-        name = quote(index, safe="*,")
-        _, settings = await self.timed("GET", f"/{name}/_settings?flat_settings=true&filter_path=*.settings.index.uuid")
-        _, count = await self.timed("GET", f"/{name}/_count")
+        _, count = await self.timed("GET", f"/{quote(index, safe='*,')}/_count")
         if not count.body["count"]:
             raise SidecarError(f"the index {index!r} at {self.url} holds no documents")
-        uuids = sorted(each["settings"]["index.uuid"] for each in settings.body.values())
-        return {"uuids": uuids, "documents": count.body["count"]}
+        return {"uuids": await self._uuids(index), "documents": count.body["count"]}
+
+    async def _uuids(self, index: str) -> list[str]:
+        """Give the concrete indices' UUIDs; none for another cluster's, or without the privilege to read settings."""
+        target = f"/{quote(index, safe='*,')}/_settings?flat_settings=true&filter_path=*.settings.index.uuid"
+        try:
+            _, settings = await self.timed("GET", target)
+        except UpstreamError:
+            raise
+        except SidecarError:
+            return []
+        return sorted(each["settings"]["index.uuid"] for each in settings.body.values())
 
 
 def whole(body: Mapping[str, Any]) -> Mapping[str, Any]:

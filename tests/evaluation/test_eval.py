@@ -113,7 +113,7 @@ def test_both_sides_are_measured_as_trec_eval_would(
 def trec_eval(run: Path) -> dict[str, dict[str, float]]:
     """Measure a run file with trec_eval's own code."""
     scored: dict[str, dict[str, float]] = {}
-    for line in ir_measures.read_trec_run(str(run)):
+    for line in ir_measures.read_trec_run(str(run)):  # type: ignore[no-untyped-call]  # untyped library
         scored.setdefault(line.query_id, {})[line.doc_id] = line.score
     judge = pytrec_eval.RelevanceEvaluator(QRELS, {"ndcg_cut_10", "recip_rank", "P_5"})
     return dict(judge.evaluate(scored))

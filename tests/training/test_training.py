@@ -37,7 +37,12 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("encoder")
     tokens = vocabulary()
     torch.manual_seed(1)
-    sizes: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 6, "num_attention_heads": 2, "intermediate_size": 64}
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
     model = BertModel(BertConfig(vocab_size=len(tokens), **sizes))
     with torch.no_grad():
         for parameter in model.parameters():
