@@ -34,6 +34,11 @@ def search(url: str, pit: str, **body: Any) -> tuple[str | None, dict[str, Any]]
     return headers.get("X-Rescore"), json.loads(answer)
 
 
+def test_a_pit_that_is_opened_here_is_known(sidecar_url: str, opened: str) -> None:
+    lines = [{}, {**FOX, "pit": {"id": opened}}]
+    assert msearch(sidecar_url, *lines)[0] == "reranked; reranked=1; passed=0; failed=0"
+
+
 @pytest.mark.parametrize("kind", ["opened", "foreign"])
 def test_pages_of_a_pit_are_elasticsearchs_list_with_its_window_permuted(
     sidecar_url: str, direct: Elasticsearch, kind: str, request: pytest.FixtureRequest
