@@ -14,6 +14,12 @@ from sidecar.app import running
 from sidecar.scoring.types import ScoreRequest, Scores
 from tests.end_to_end.conftest import Background, config
 from tests.end_to_end.test_search import raw
+from tests.end_to_end.versions import (  # noqa: F401 - fixtures
+    articles_of_each_version,
+    client_of_each_version,
+    node_of_each_version,
+    sidecar_before_each_version,
+)
 
 FOX: dict[str, Any] = {"query": {"match": {"title": "fox"}}}
 HEADERS = {"Content_Type": "application/x-ndjson"}
@@ -122,11 +128,6 @@ def test_a_search_whose_widened_form_is_refused_is_asked_for_as_it_came(
     assert outcome == "reranked; reranked=1; passed=1; failed=0"
     assert got["responses"][0]["hits"] == plain["hits"]
     assert len(got["responses"][1]["hits"]["hits"]) == 10
-
-
-def test_the_official_client_reads_it(through: Elasticsearch) -> None:
-    answer = through.msearch(searches=[{"index": "articles"}, FOX, {"index": "articles"}, {**FOX, "size": 2}])
-    assert [len(item["hits"]["hits"]) for item in answer["responses"]] == [10, 2]
 
 
 @pytest.fixture

@@ -10,6 +10,12 @@ from elasticsearch import Elasticsearch
 
 from tests.end_to_end.test_msearch import msearch
 from tests.end_to_end.test_search import raw
+from tests.end_to_end.versions import (  # noqa: F401 - fixtures
+    articles_of_each_version,
+    client_of_each_version,
+    node_of_each_version,
+    sidecar_before_each_version,
+)
 
 FOX: dict[str, Any] = {"query": {"match": {"title": "fox"}}}
 

@@ -158,6 +158,12 @@ def test_the_official_client_does_its_work_through_the_sidecar(through: Elastics
     through.indices.delete(index="scratch")
 
 
+def test_the_official_client_reads_several_answers(through: Elasticsearch) -> None:
+    search = {"query": FOX}
+    answer = through.msearch(searches=[{"index": "articles"}, search, {"index": "articles"}, {**search, "size": 2}])
+    assert [len(item["hits"]["hits"]) for item in answer["responses"]] == [10, 2]
+
+
 async def test_the_async_client_too(async_through: AsyncElasticsearch) -> None:
     answer = await async_through.search(index="articles", query=FOX, size=3)
     assert len(answer["hits"]["hits"]) == 3
