@@ -269,7 +269,7 @@ def _answers() -> tuple[Feature, ...]:
         ),
         with_body("`suggest`", {"suggest": {"s": {"text": "foxx", "term": {"field": "title"}}}}),
         with_parameters("`suggest_*`", "suggest_field=title&suggest_text=foxx&suggest_mode=always&suggest_size=2"),
-        with_body("`explain`", {"explain": True}, note="`_explanation` gains a parent node"),
+        with_body("`explain`", {"explain": True}, {"explain": "true"}, note="`_explanation` gains a parent node"),
         with_body("`version`, `seq_no_primary_term`", {"version": True, "seq_no_primary_term": True}),
         with_body("`track_scores`", {"track_scores": True}),
         with_body("`profile`", {"profile": True}, note="that of the widened search"),

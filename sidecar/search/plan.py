@@ -39,7 +39,6 @@ class RescorePlan:
     ``original_body`` is the client's body without our `ext.rescore`, or None where it had none.
     ``highlight_tags`` mark the highlighted words in its answer.
     ``looked_up`` are the fields whose texts are fetched in a search of their own (see `lookup`).
-    ``explain_tree`` tells that the client asked for Elasticsearch's own explanations.
     """
 
     pattern: str
@@ -54,7 +53,6 @@ class RescorePlan:
     looked_up: tuple[str, ...] = ()
     filter_path: str | None = None
     original_body: bytes | None = None
-    explain_tree: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +219,6 @@ def _widened(
         looked_up=body_edits.hidden_fields(read.value, read.params, mapping),
         filter_path=read.params.get("filter_path"),
         original_body=read.stripped,
-        explain_tree=read.value.get("explain") is True or read.params.get("explain") in ("true", ""),
     )
 
 

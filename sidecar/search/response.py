@@ -186,7 +186,7 @@ def _written(placed: _Placed, plan: RescorePlan, model: str) -> bytes:
     edits = []
     if "_score" in found:
         edits.append(Edit(found["_score"].start, found["_score"].end, number(placed.score)))
-    if plan.explain_tree and "_explanation" in found:
+    if "_explanation" in found:
         tree = explain.node(found["_explanation"].of(raw), placed.score, placed.logit, model, plan.settings.fusion)
         edits.append(Edit(found["_explanation"].start, found["_explanation"].end, tree))
     raw = splice(raw, edits)

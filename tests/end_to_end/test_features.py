@@ -319,8 +319,9 @@ def test_every_spelling_of_a_size(url: str, size: str) -> None:
     assert len(json.loads(raw(url, "/articles/_search", body)[2])["hits"]["hits"]) == 3
 
 
-def test_the_rescored_explanation_is_a_tree_of_elasticsearchs_shape(url: str) -> None:
-    body = json.dumps({"query": FOX, "explain": True, "size": 110}).encode()
+@pytest.mark.parametrize("explain", [True, "true"])
+def test_the_rescored_explanation_is_a_tree_of_elasticsearchs_shape(url: str, explain: Any) -> None:
+    body = json.dumps({"query": FOX, "explain": explain, "size": 110}).encode()
     hits = json.loads(raw(url, "/articles/_search", body)[2])["hits"]["hits"]
     for place, hit in enumerate(hits):
         tree = hit["_explanation"]
