@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sidecar.config.model import Config
 from sidecar.search.routes import with_parameters
@@ -161,6 +163,27 @@ def rows(test: str) -> list[Any]:
 def test_a_feature_that_is_rescored(url: str, node: str, version: int, row: Feature, search: Search) -> None:
     if version in search.versions:
         assert_permuted(url, node, search)
+
+
+MIXABLE = [
+    search
+    for row, search in SENT
+    if row.test == SHOWS and search.index == "articles" and not {"retriever", "profile"} & (search.body or {}).keys()
+]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from(MIXABLE), min_size=2, max_size=4))
+def test_features_together(url: str, node: str, searches: list[Search]) -> None:
+    """Whatever is combined: rescored as each alone, or passed with Elasticsearch's own answer."""
+    body = {name: value for search in searches for name, value in (search.body or {}).items()}
+    parameters = "&".join(search.parameters for search in searches if search.parameters)
+    mixed = Search(body=body or None, parameters=parameters)
+    if sent(url, mixed)[1]["X-Rescore"].startswith("reranked"):
+        assert_permuted(url, node, mixed)
+    else:
+        got, plain = sent(url, mixed), sent(node, mixed)
+        assert (got[0], untimed(got[2])) == (plain[0], untimed(plain[2]))
 
 
 @pytest.mark.parametrize(("row", "search"), rows(SAYS_SO))
