@@ -116,10 +116,15 @@ def reason_table() -> str:
 def updated(document: str) -> str:
     """Give a Markdown document with its generated parts made current."""
     for mark, part in (("keys", tables), ("reasons", reason_table), ("models", markdown)):
-        begin, end = f"<!-- generated: {mark} -->", f"<!-- /generated: {mark} -->"
-        text = f"{begin}\n\n{part()}\n{end}"
-        document = re.sub(f"{begin}.*{end}", lambda _, text=text: text, document, flags=re.DOTALL)  # type: ignore[misc]
+        document = replaced(document, mark, part())
     return document
+
+
+def replaced(document: str, mark: str, part: str) -> str:
+    """Give a Markdown document with the part between the comments of this mark replaced."""
+    begin, end = f"<!-- generated: {mark} -->", f"<!-- /generated: {mark} -->"
+    text = f"{begin}\n\n{part}\n{end}"
+    return re.sub(f"{begin}.*{end}", lambda _: text, document, flags=re.DOTALL)
 
 
 def main(root: Path) -> None:

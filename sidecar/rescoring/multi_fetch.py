@@ -14,12 +14,13 @@ from sidecar.search import multi
 from sidecar.search.multi import Envelope, SubSearch
 from sidecar.search.plan import RescorePlan
 from sidecar.search.response import FirstStage
-from sidecar.search.routes import with_parameters
+from sidecar.search.routes import parameters, with_parameters
 from sidecar.search.types import BadRequest, PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch, UpstreamAnswer
 
 Planned = RescorePlan | PassThrough | BadRequest
 Kind = TypeVar("Kind")
+_AT_A_TIME = 8
 _FILTER = frozenset({"filter_path"})
 # Item errors that the search as it came would have, too.
 _FINAL_STATUSES = frozenset({401, 403, 404})
@@ -53,6 +54,12 @@ class Asked:
     def templates(self) -> bool:
         """Whether the client's searches are templates."""
         return self.rendered is not self.subs
+
+    @property
+    def at_a_time(self) -> int:
+        """How many searches may run at once; Elasticsearch has refused what is not a number of them."""
+        given = parameters(self.request.target).get("max_concurrent_searches", "")
+        return min(int(given), _AT_A_TIME) if given.isdecimal() and int(given) > 0 else _AT_A_TIME
 
     def original(self, i: int) -> Line:
         """Give a search as it came, less our `ext.rescore`; a template that had it goes as it was rendered."""
@@ -115,9 +122,20 @@ async def fetch_all(asked: Asked, fetch: Fetch) -> Fetched:
     await _ask({i: asked.widened(i) for i in sent}, asked.request.method, fetched, fetch)
     again = [i for i, plan in widened.items() if not _usable(i, plan, fetched)]
     await _ask({i: asked.original(i) for i in again}, asked.request.method, fetched, fetch)
-    texts = [with_texts(first, widened[i], fetch) for i, first in fetched.firsts.items()]
-    fetched.firsts = dict(zip(fetched.firsts, await asyncio.gather(*texts), strict=True))
+    await _fill(fetched, widened, asked.at_a_time, fetch)
     return fetched
+
+
+async def _fill(fetched: Fetched, plans: Mapping[int, RescorePlan], at_a_time: int, fetch: Fetch) -> None:
+    """Fetch the texts that the first stages lack, no more searches at a time than the client asked for."""
+    gate = asyncio.Semaphore(at_a_time)
+
+    async def filled(i: int, first: FirstStage) -> FirstStage:
+        async with gate:
+            return await with_texts(first, plans[i], fetch)
+
+    found = await asyncio.gather(*(filled(i, first) for i, first in fetched.firsts.items()))
+    fetched.firsts = dict(zip(fetched.firsts, found, strict=True))
 
 
 def _of(asked: Asked, kind: type[Kind]) -> list[tuple[int, Kind]]:

@@ -8,6 +8,7 @@ Source: Elasticsearch reference, "Resolve index API".
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
@@ -18,6 +19,8 @@ from sidecar.errors import UpstreamError
 from sidecar.upstream_types import Fetch
 
 _MAX_ENTRIES = 4096
+# An index of a data stream: the stream's name is what a configuration says. Source: "Data streams", backing indices.
+_BACKING = re.compile(r"^\.ds-(.+)-\d{4}\.\d{2}\.\d{2}-\d{6}$")
 _CALLER_HEADERS = ("authorization", "es-security-runas-user", "x-found-cluster")
 
 
@@ -86,5 +89,4 @@ def _names(body: bytes) -> tuple[str, ...]:
     names = {index.name for index in found.indices} | {stream.name for stream in found.data_streams}
     for alias in found.aliases:
         names.update([alias.indices] if isinstance(alias.indices, str) else alias.indices)
-    backing = {name for name in names if name.startswith(".ds-")}
-    return tuple(sorted(names - backing if found.data_streams else names))
+    return tuple(sorted({_BACKING.sub(r"\1", name) for name in names}))

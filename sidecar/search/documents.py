@@ -9,14 +9,14 @@ from typing import Any
 
 from sidecar.config.model import FieldSpec, IndexMapping
 
-_TAG = re.compile(r"</?em>")
+_TAG = re.compile(r"</?em>|<em class=\"hlt\d+\">")  # Elasticsearch's own, also those of `tags_schema: styled`
 
 
-def text_of(hit: Mapping[str, Any], mapping: IndexMapping) -> tuple[str, int]:
-    """Give a decoded hit's text, and how many mapped fields it lacks."""
+def text_of(hit: Mapping[str, Any], mapping: IndexMapping, tags: re.Pattern[str] = _TAG) -> tuple[str, int]:
+    """Give a decoded hit's text, and how many mapped fields it lacks; ``tags`` mark what is highlighted."""
     parts, missing = [], 0
     for field in mapping.fields:
-        value = " ".join(_field_values(hit, field, mapping)).strip()
+        value = " ".join(_field_values(hit, field, mapping, tags)).strip()
         if value:
             parts.append(field.label + (strip_html(value) if mapping.strip_html else value))
         else:
@@ -24,11 +24,33 @@ def text_of(hit: Mapping[str, Any], mapping: IndexMapping) -> tuple[str, int]:
     return mapping.separator.join(parts), missing
 
 
-def _field_values(hit: Mapping[str, Any], field: FieldSpec, mapping: IndexMapping) -> Iterator[str]:
+def highlight_tags(body: Mapping[str, Any]) -> re.Pattern[str]:
+    """Give what marks highlighted words in the answer to a search: its own tags and Elasticsearch's."""
+    highlight = body.get("highlight")
+    settings = [highlight, *_field_settings(highlight)]
+    given = {tag for each in settings if isinstance(each, dict) for tag in _tags(each) if tag}
+    longest_first = sorted(given, key=len, reverse=True)
+    return re.compile("|".join([*map(re.escape, longest_first), _TAG.pattern])) if given else _TAG
+
+
+def _field_settings(highlight: Any) -> Iterator[Any]:
+    fields = highlight.get("fields") if isinstance(highlight, dict) else None
+    for each in fields if isinstance(fields, list) else [fields]:
+        yield from each.values() if isinstance(each, dict) else ()
+
+
+def _tags(settings: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("pre_tags", "post_tags"):
+        yield from _texts(settings.get(name))
+
+
+def _field_values(
+    hit: Mapping[str, Any], field: FieldSpec, mapping: IndexMapping, tags: re.Pattern[str]
+) -> Iterator[str]:
     for place in _PLACES[mapping.text_from]:
         found = list(_READERS[place](hit, field.name))
         if found:
-            yield from found
+            yield from (tags.sub("", text) for text in found) if place == "highlight" else found
             return
 
 
@@ -46,8 +68,7 @@ def _from_fields(hit: Mapping[str, Any], name: str) -> Iterator[str]:
 
 
 def _from_highlight(hit: Mapping[str, Any], name: str) -> Iterator[str]:
-    for fragment in _texts(_at(hit.get("highlight"), name)):
-        yield _TAG.sub("", fragment)
+    yield from _texts(_at(hit.get("highlight"), name))
 
 
 def _from_inner_hits(hit: Mapping[str, Any], name: str) -> Iterator[str]:

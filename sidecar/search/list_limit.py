@@ -1,8 +1,8 @@
 """How long a search's list may be asked for without changing it.
 
-Compound retrievers rank `rank_window_size` entries and refuse a larger `size`. A `knn` clause without `k` takes
-`size` neighbours, so asking for more hits would find other ones. Source: Elasticsearch reference, "Retrievers"
-and "kNN query"; seen on 9.5.3.
+Compound retrievers, and `rank` before them, rank `rank_window_size` entries and refuse a larger `size`. A `knn`
+clause without `k` takes `size` neighbours, so asking for more hits would find other ones. Source: Elasticsearch
+reference, "Retrievers" and "kNN query"; seen on 9.5.3.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ def default_size(body: Mapping[str, Any]) -> int:
 
 def list_limit(body: Mapping[str, Any], size: int) -> ListLimit | None:
     """Give the limit of a search that asks for ``size`` hits, None without one."""
-    retriever = body.get("retriever")
-    name, inner = _only(retriever)
+    name, ranked = _only(body.get("rank"))
+    if name:
+        return ListLimit(_number(ranked.get("rank_window_size")), ends=True)
+    name, inner = _only(body.get("retriever"))
     if inner and name not in ("standard", "knn"):
         return ListLimit(_rank_window(name, inner), ends=True)
     queries = [body.get("query"), body.get("post_filter"), {"knn": body.get("knn")}]

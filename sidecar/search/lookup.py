@@ -1,14 +1,14 @@
-"""Texts that a client's own filters hide, asked for in a search of their own.
+"""Texts that do not come with the client's own hits, asked for in a search of their own.
 
-Asking for more `fields` in the client's own search makes Elasticsearch filter `_source` in another way: keys change
-their order, and arrays that the filter empties appear as `[]`; and it gives the client's own `fields` in another
-order (seen on 9.5.3 and 8.19). The hits' bytes would not be those that the client gets without us, so such a search
-stays as it is and the texts are looked up by id.
+Asking for more `fields` in the client's search would show: `_source` is filtered in another way (keys change their
+order, emptied arrays appear as `[]`), the client's own `fields` come in another order, and `top_hits` aggregations
+inherit them (seen on 9.5.3 and 8.19). So the texts are looked up by id: those of `fields`, or, where an index keeps
+no `_source`, those of `stored_fields`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,7 @@ from sidecar.search.response import FirstStage, decode_hit
 from sidecar.search.types import Hit
 
 _MAX_TARGET = 3500  # Elasticsearch takes request lines of 4096 bytes
-_WANTED = "filter_path=hits.hits._index,hits.hits._id,hits.hits.fields&ignore_unavailable=true"
+_ANSWERED = "filter_path=hits.hits._index,hits.hits._id,hits.hits.fields&ignore_unavailable=true"
 
 
 class _Found(msgspec.Struct):
@@ -40,17 +40,28 @@ class _Answer(msgspec.Struct):
 
 def request(first: FirstStage, plan: RescorePlan) -> tuple[str, bytes] | None:
     """Give target and body of the search for the window's texts; None where there is nothing to look up."""
-    if not plan.documents.looked_up or not first.hits:
+    window = first.hits[: plan.window.size_rescored]
+    if not plan.looked_up and any(hit.text for hit in window):
         return None
-    hits = [decode_hit(hit.raw) for hit in first.hits[: plan.window.size_rescored]]
+    hits = [decode_hit(hit.raw) for hit in window]
+    wanted = _wanted(hits, plan)
     ids = sorted({hit["_id"] for hit in hits if isinstance(hit.get("_id"), str)})
     indices = sorted({hit["_index"] for hit in hits if isinstance(hit.get("_index"), str)})
-    target = f"/{quote(','.join(indices), safe=',')}/_search?{_WANTED}"
-    if not ids or not indices or len(target) > _MAX_TARGET:
+    target = f"/{quote(','.join(indices), safe=',')}/_search?{_ANSWERED}"
+    if not wanted or not ids or not indices or len(target) > _MAX_TARGET:
         return None
     size = min(len(ids) * len(indices), 10_000)
-    body = {"query": {"ids": {"values": ids}}, "size": size, "_source": False, "fields": plan.documents.looked_up}
+    body = {"query": {"ids": {"values": ids}}, "size": size, "_source": False, **wanted}
     return target, msgspec.json.encode(body)
+
+
+def _wanted(hits: Sequence[Mapping[str, Any]], plan: RescorePlan) -> dict[str, Sequence[str]]:
+    """Give what is asked for, nothing where the hits' own `_source` tells all there is."""
+    if plan.looked_up:
+        return {"fields": plan.looked_up}
+    if any("_source" in hit for hit in hits):
+        return {}
+    return {"stored_fields": [field.name for field in plan.mapping.fields]}
 
 
 def completed(first: FirstStage, plan: RescorePlan, answer: bytes) -> FirstStage:
@@ -74,5 +85,6 @@ def _completed(hit: Hit, plan: RescorePlan, fields: Mapping[tuple[Any, Any], dic
     value = decode_hit(hit.raw)
     own = value.get("fields")
     known = fields.get((value.get("_index"), value.get("_id")), {})
-    text, missing = text_of(value | {"fields": (own if isinstance(own, dict) else {}) | known}, plan.mapping)
+    value["fields"] = (own if isinstance(own, dict) else {}) | known
+    text, missing = text_of(value, plan.mapping, plan.highlight_tags)
     return replace(hit, text=text), missing

@@ -1,7 +1,7 @@
 """From one search request to a plan for rescoring it, or the reason why it stays as it is.
 
 The widened request is the client's with a few bytes spliced: `from` and `size`, our own `ext.rescore` taken
-out, and `fields` added where the client's `_source` filter hides the texts that the model must read.
+out. Whatever more were asked for would show elsewhere: aggregations of `top_hits` inherit `fields`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from sidecar.config.model import IndexMapping
 from sidecar.search import body_edits, reasons
-from sidecar.search.body_edits import DocumentPlan
+from sidecar.search.documents import highlight_tags
 from sidecar.search.json_splice import members, whole
 from sidecar.search.list_limit import default_size, list_limit
 from sidecar.search.overrides import Overrides, overrides
@@ -37,7 +37,8 @@ class RescorePlan:
     """How one search is rescored. ``method``, ``target`` and ``body`` are the widened upstream request.
 
     ``original_body`` is the client's body without our `ext.rescore`, or None where it had none.
-    ``explain_tree`` tells that the client asked for Elasticsearch's own explanations.
+    ``highlight_tags`` mark the highlighted words in its answer.
+    ``looked_up`` are the fields whose texts are fetched in a search of their own (see `lookup`).
     """
 
     pattern: str
@@ -48,10 +49,10 @@ class RescorePlan:
     method: str
     target: str
     body: bytes
-    documents: DocumentPlan
+    highlight_tags: re.Pattern[str]
+    looked_up: tuple[str, ...] = ()
     filter_path: str | None = None
     original_body: bytes | None = None
-    explain_tree: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +205,7 @@ def _widened(
     page: Window,
     text: str,
 ) -> RescorePlan:
-    documents = body_edits.documents(read.value, read.params, mapping)
-    target, body = _request(request, read, page, documents)
+    target, body = _request(request, read, page)
     return RescorePlan(
         pattern=pattern,
         mapping=mapping,
@@ -215,18 +215,18 @@ def _widened(
         method=request.method,
         target=target,
         body=body,
-        documents=documents,
+        highlight_tags=highlight_tags(read.value),
+        looked_up=body_edits.hidden_fields(read.value, read.params, mapping),
         filter_path=read.params.get("filter_path"),
         original_body=read.stripped,
-        explain_tree=read.value.get("explain") is True or read.params.get("explain") in ("true", ""),
     )
 
 
-def _request(request: SearchRequest, read: _Read, page: Window, documents: DocumentPlan) -> tuple[str, bytes]:
+def _request(request: SearchRequest, read: _Read, page: Window) -> tuple[str, bytes]:
     """Give target and body. Where the client sent no body, ours goes into `source`: its headers stay true."""
-    if not read.text and not documents.added:
+    if not read.text:
         return with_parameters(request.target, _TAKEN, {"size": str(page.fetched)}), b""
-    body = body_edits.widened(read.text or b"{}", page.fetched, documents)
+    body = body_edits.widened(read.text, page.fetched)
     if request.body:
         return with_parameters(request.target, _TAKEN, {}), body
     source = {"source": quote(body, safe=""), "source_content_type": "application/json"}

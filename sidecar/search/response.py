@@ -1,6 +1,6 @@
 """Reads a search answer and writes it back with its window permuted: raw bytes are moved, not re-encoded.
 
-Only `_score`, `max_score` and `took` are rewritten; what was added for the model is taken out again.
+Only `_score`, `max_score` and `took` are rewritten.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import Any
 
 import msgspec
 
-from sidecar.search import added_fields, explain, filter_path
-from sidecar.search.body_edits import DocumentPlan
+from sidecar.search import explain, filter_path
 from sidecar.search.documents import text_of
-from sidecar.search.json_splice import Edit, Span, elements, members, removals, splice, whole
+from sidecar.search.json_splice import Edit, Span, elements, members, splice, whole
 from sidecar.search.order import ranked, tail
 from sidecar.search.plan import RescorePlan
 from sidecar.search.types import Hit
@@ -75,7 +74,7 @@ def read(answer: bytes, plan: RescorePlan) -> FirstStage:
 
 def _hit(raw: bytes, plan: RescorePlan, *, scored: bool) -> tuple[Hit, int]:
     value = decode_hit(raw)
-    text, missing = text_of(value, plan.mapping) if scored else ("", 0)
+    text, missing = text_of(value, plan.mapping, plan.highlight_tags) if scored else ("", 0)
     score = value.get("_score")
     number = float(score) if isinstance(score, int | float) else None
     return Hit(raw=raw, text=text, score=number, key=_key(value)), missing
@@ -123,7 +122,7 @@ def apply(
     placed = _unranked(first) if scores is None else _ranked(first, plan, scores)
     kept = [p for p in placed if not _below(p, plan)]
     page = kept[plan.window.from_ : plan.window.from_ + plan.window.size]
-    written = [_written(p, plan, rescored=scores is not None, model=model) for p in page]
+    written = [p.hit.raw if scores is None else _written(p, plan, model) for p in page]
     edits = [_hits_edit(first, written)] if first.slots else []
     if scores is not None and placed:
         edits += _max_score(first, kept)
@@ -181,30 +180,19 @@ def _max_score(first: FirstStage, kept: Sequence[_Placed]) -> list[Edit]:
     return [Edit(span.start, span.end, value)]
 
 
-def _written(placed: _Placed, plan: RescorePlan, *, rescored: bool, model: str) -> bytes:
+def _written(placed: _Placed, plan: RescorePlan, model: str) -> bytes:
     raw = placed.hit.raw
-    span = whole(raw)
-    found = members(raw, span)
-    edits = _stripped(raw, span, found, plan.documents)
-    if rescored:
-        if "_score" in found:
-            edits.append(Edit(found["_score"].start, found["_score"].end, number(placed.score)))
-        if plan.explain_tree and "_explanation" in found:
-            tree = explain.node(found["_explanation"].of(raw), placed.score, placed.logit, model, plan.settings.fusion)
-            edits.append(Edit(found["_explanation"].start, found["_explanation"].end, tree))
+    found = members(raw, whole(raw))
+    edits = []
+    if "_score" in found:
+        edits.append(Edit(found["_score"].start, found["_score"].end, number(placed.score)))
+    if "_explanation" in found:
+        tree = explain.node(found["_explanation"].of(raw), placed.score, placed.logit, model, plan.settings.fusion)
+        edits.append(Edit(found["_explanation"].start, found["_explanation"].end, tree))
     raw = splice(raw, edits)
-    if rescored and plan.settings.explain:
+    if plan.settings.explain:
         raw = explain.with_fields(raw, rank=placed.rank, first=placed.hit.score, logit=placed.logit)
     return raw
-
-
-def _stripped(raw: bytes, span: Span, found: Mapping[str, Span], documents: DocumentPlan) -> list[Edit]:
-    """Give the edits that remove the added fields."""
-    if not documents.added or "fields" not in found:
-        return []
-    place = found["fields"]
-    left = added_fields.without(raw, place, documents.added)
-    return removals(raw, span, found, ["fields"]) if left is None else [Edit(place.start, place.end, left)]
 
 
 def number(score: float | None) -> bytes:

@@ -91,7 +91,7 @@ Route = (
     | PointInTimeOpen
 )
 
-_SEARCHES: dict[tuple[str, ...], Callable[[str | None], Route]] = {
+SEARCHES: dict[tuple[str, ...], Callable[[str | None], Route]] = {
     ("_search",): Search,
     ("_msearch",): MultiSearch,
     ("_search", "template"): TemplateSearch,
@@ -99,10 +99,10 @@ _SEARCHES: dict[tuple[str, ...], Callable[[str | None], Route]] = {
     ("_async_search",): AsyncSearch,
 }
 # First words of further search endpoints, and why their answers are left alone.
-_SKIPPED: Final = {
+SKIPPED: Final = {
     ("_search", "scroll"): reasons.SCROLL,
     ("_knn_search",): reasons.KNN_SEARCH,
-    ("_search_mvt",): reasons.VECTOR_TILE,
+    ("_mvt",): reasons.VECTOR_TILE,
     ("_rank_eval",): reasons.RANK_EVAL,
     ("_rollup_search",): reasons.ROLLUP,
     ("_eql", "search"): reasons.EQL,
@@ -125,7 +125,7 @@ def route(method: str, target: str) -> Route:
 
 
 def _by_words(method: str, index: str | None, words: list[str]) -> Route:
-    kind = _SEARCHES.get(tuple(words))
+    kind = SEARCHES.get(tuple(words))
     if kind is not None:
         return kind(index) if kind is not AsyncSearch or method == "POST" else NotSearch()
     if index is None and len(words) == 2 and words[0] == "_async_search" and method == "GET":
@@ -134,7 +134,7 @@ def _by_words(method: str, index: str | None, words: list[str]) -> Route:
         return PointInTimeOpen(index)
     if index is None and len(words) == 4 and (words[:2], words[3]) == (_APPLICATION, "_search"):
         return Skipped(reasons.SEARCH_APPLICATION)
-    for known, reason in _SKIPPED.items():
+    for known, reason in SKIPPED.items():
         if tuple(words[: len(known)]) == known:
             return Skipped(reason)
     return NotSearch()

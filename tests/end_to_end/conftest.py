@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch, helpers
 
 from sidecar.app import Sidecar, running
@@ -37,6 +38,21 @@ WORDS = [
 ]
 
 
+class SpeaksVersion8(Urllib3HttpNode):
+    """What the client of version 9 needs to talk to a node of version 8, for tests of ours that set such nodes up."""
+
+    def perform_request(self, *args: Any, **named: Any) -> Any:
+        """Ask for answers that are compatible with version 8."""
+        for name, text in (named.get("headers") or {}).items():
+            named["headers"][name] = text.replace("compatible-with=9", "compatible-with=8")
+        return super().perform_request(*args, **named)
+
+
+def connect(url: str) -> Elasticsearch:
+    """Give a client for a node of either version."""
+    return Elasticsearch(url, node_class=SpeaksVersion8, request_timeout=60)
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny real cross-encoder."""
@@ -53,7 +69,7 @@ def documents() -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def articles(elasticsearch_url: str) -> str:
     """The name of an index with documents in it."""
-    with Elasticsearch(elasticsearch_url) as client:
+    with connect(elasticsearch_url) as client:
         fill(client, "articles")
     return "articles"
 
@@ -130,7 +146,7 @@ def sidecar_url(elasticsearch_url: str, articles: str, checkpoint: Path) -> Iter
 @pytest.fixture
 def direct(elasticsearch_url: str, articles: str) -> Iterator[Elasticsearch]:
     """A client straight to Elasticsearch."""
-    with Elasticsearch(elasticsearch_url) as client:
+    with connect(elasticsearch_url) as client:
         yield client
 
 

@@ -1,7 +1,8 @@
 """A STAND-IN upstream: a real node, with the endpoints before it that the node's published jars lack.
 
-Search templates and async search are modules that Elasticsearch does not publish. They are imitated here as the
-reference documents them, upon the real node's own `_search` and `_msearch`; all else is the real node.
+Search templates, async search, scripts, learning to rank and compound retrievers are modules that Elasticsearch does
+not publish. They are imitated here as the reference documents them, upon the real node's own `_search` and
+`_msearch`; all else is the real node.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class StandIn:
             return await self._submit(request, body)
         if words[0] == "_async_search":
             return self._get(words[1])
+        if words[-1] == "_search" and body:
+            return await self._with_modules(request, json.loads(body))
         return await self._node(request.method, request.path_qs, body)
 
     async def _node(self, method: str, path: str, body: bytes) -> web.Response:
@@ -53,6 +56,25 @@ class StandIn:
             session.request(method, self.node + path, data=body, headers=JSON if body else {}) as answer,
         ):
             return web.Response(status=answer.status, body=await answer.read(), headers=JSON)
+
+    async def _with_modules(self, request: web.Request, asked: dict[str, Any]) -> web.Response:
+        """Answer a search whose modules the node lacks: the order is that of the first query in it."""
+        ranking = next(iter((asked.pop("rank", None) or asked.get("retriever") or {"": {}}).values()))
+        limit = ranking.get("rank_window_size", 10_000)
+        if asked.get("size", 10) > limit:
+            refusal = {"error": {"type": "action_request_validation_exception"}, "status": 400}
+            return web.Response(status=400, body=json.dumps(refusal), headers=JSON)
+        if limit < 10_000:
+            asked["query"] = _first_query(asked.pop("retriever", asked))
+            asked["size"] = min(asked.get("size", 10), limit - asked.get("from", 0))
+        if "learning_to_rank" in asked.get("rescore", {}):
+            del asked["rescore"]
+        asked.pop("sub_searches", None)
+        scripts = asked.pop("script_fields", {})
+        if scripts:
+            asked.setdefault("_source", False)
+        answer = await self._node("POST", request.path_qs, json.dumps(asked).encode())
+        return _with_scripts(answer, list(scripts))
 
     def _rendered(self, body: bytes) -> Any:
         asked = json.loads(body)
@@ -116,6 +138,24 @@ class StandIn:
         if name not in self.stored:
             return web.Response(status=404, body=b'{"error":{"type":"resource_not_found_exception"}}', headers=JSON)
         return self._envelope(self.stored[name], name)
+
+
+def _first_query(node: Any) -> Any:
+    """Give the first query in a tree of retrievers."""
+    if isinstance(node, dict) and "query" in node:
+        return node["query"]
+    below = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+    return next((found for found in map(_first_query, below) if found is not None), None)
+
+
+def _with_scripts(answer: web.Response, scripts: list[str]) -> web.Response:
+    """Give each hit the values of its script fields, all of them 1."""
+    if not scripts or answer.status != 200:
+        return answer
+    got = json.loads(answer.body or b"")  # type: ignore[arg-type]  # made of bytes above
+    for hit in got["hits"]["hits"]:
+        hit.setdefault("fields", {}).update({name: [1] for name in scripts})
+    return web.Response(body=json.dumps(got), headers=JSON)
 
 
 @asynccontextmanager

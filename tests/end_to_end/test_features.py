@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import urllib.request
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sidecar.config.model import Config
+from sidecar.search.routes import with_parameters
+from tests.compatibility import FOX, KNN, SAYS_SO, SENT, SHOWS, Feature, Search
+from tests.compatibility_endpoints import ENDPOINTS, Endpoint
 from tests.end_to_end.conftest import Background, config, documents
 from tests.end_to_end.test_msearch import ndjson
 from tests.end_to_end.test_search import raw
 
-FOX: dict[str, Any] = {"match": {"title": "fox"}}
-KNN = {"field": "vec", "query_vector": [1, 0], "k": 5, "num_candidates": 30}
-PART = {"match": {"parts.text": "fox"}}
 SCORES = ("_score", "_explanation")
-RESCORE = {"window_size": 50, "query": {"rescore_query": {"match": {"body": "lazy dog"}}}}
 
 
 @pytest.fixture(scope="module", params=[9, 8])
-def node(request: pytest.FixtureRequest) -> str:
-    """The URL of a node of each supported major version, with indices of all kinds."""
-    url = str(request.getfixturevalue("elasticsearch_url" if request.param == 9 else "elasticsearch_8_url"))
-    if request.param == 9:
+def version(request: pytest.FixtureRequest) -> int:
+    """Each supported major version."""
+    return int(request.param)
+
+
+@pytest.fixture(scope="module")
+def node(version: int, request: pytest.FixtureRequest) -> str:
+    """The URL of a node with indices of all kinds."""
+    url = str(request.getfixturevalue("elasticsearch_url" if version == 9 else "elasticsearch_8_url"))
+    if version == 9:
         request.getfixturevalue("articles")
     else:
         articles_of_version_8(url)
@@ -115,16 +124,14 @@ def unscored(hit: Any) -> str:
     return json.dumps([pair for pair in hit if pair[0] not in SCORES])
 
 
-def assert_permuted(url: str, direct_url: str, path: str, body: dict[str, Any] | None, *, size: int = 100) -> None:
+def assert_permuted(url: str, direct_url: str, search: Search) -> None:
     """Check that a rescored page has hits of the direct list's window, byte for byte, and all else as it was."""
-    status, headers, answer = raw(url, path, None if body is None else json.dumps(body).encode())
+    status, headers, answer = sent(url, search)
     assert (status, headers["X-Rescore"].partition(";")[0]) == (200, "reranked"), headers["X-Rescore"]
-    plain = raw(direct_url, path, None if body is None else json.dumps(body).encode())[2]
-    wide = raw(direct_url, path, json.dumps((body or {}) | {"size": size}).encode())[2] if body else plain
-    got, direct = exact(answer), exact(plain)
+    got, direct, window = exact(answer), exact(sent(direct_url, search)[2]), exact(sent(direct_url, whole(search))[2])
     hits = member(got, "hits", "hits")
-    assert len(hits) == len(member(direct, "hits", "hits"))
-    assert {unscored(hit) for hit in hits} <= {unscored(hit) for hit in member(exact(wide), "hits", "hits")}
+    assert len(hits) == len(member(direct, "hits", "hits")) > 0
+    assert {unscored(hit) for hit in hits} <= {unscored(hit) for hit in member(window, "hits", "hits")}
     scores = [float(member(hit, "_score")) for hit in hits]
     assert scores == sorted(scores, reverse=True)
     assert [key for key, _ in got] == [key for key, _ in direct]
@@ -133,85 +140,91 @@ def assert_permuted(url: str, direct_url: str, path: str, body: dict[str, Any] |
     assert member(got, "hits", "total") == member(direct, "hits", "total")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"query": FOX, "collapse": {"field": "tag", "inner_hits": {"name": "most", "size": 2}}},
-        {"query": FOX, "aggs": {"tags": {"terms": {"field": "tag"}}, "top": {"top_hits": {"size": 2}}}},
-        {"query": FOX, "post_filter": {"term": {"tag": "t1"}}},
-        {"query": FOX, "highlight": {"fields": {"title": {}}}},
-        {"query": FOX, "suggest": {"s": {"text": "foxx", "term": {"field": "title"}}}},
-        {"query": FOX, "rescore": RESCORE},
-        {"query": FOX, "min_score": 0.0001},
-        {"query": FOX, "track_total_hits": False},
-        {"query": FOX, "track_total_hits": 5},
-        {"query": FOX, "track_scores": True, "timeout": "30s", "stats": ["g"]},
-        {"query": FOX, "_source": False},
-        {"query": FOX, "_source": "n"},
-        {"query": FOX, "_source": ["n", "ti*"]},
-        {"query": FOX, "_source": ["tag", "n"]},
-        {"query": FOX, "_source": {"excludes": ["body"]}},
-        {"query": FOX, "_source": {"includes": ["*"], "excludes": ["title", "body"]}},
-        {"query": FOX, "fields": ["tag", "title.raw"], "_source": False},
-        {"query": FOX, "fields": ["n"], "_source": ["tag", "n"]},
-        {"query": FOX, "fields": ["*"]},
-        {"query": FOX, "fields": ["t*"], "_source": False},
-        {"query": FOX, "stored_fields": ["title"]},
-        {"query": FOX, "docvalue_fields": ["n", "tag"], "_source": ["n"]},
-        {"query": FOX, "runtime_mappings": {"r": {"type": "keyword"}}, "fields": ["r"]},
-        {"query": FOX, "explain": True},
-        {"query": FOX, "version": True, "seq_no_primary_term": True},
-        {"query": FOX, "indices_boost": [{"articles": 2}]},
-        {"query": {"match": {"title": {"query": "fox", "_name": "named"}}}},
-        {"query": FOX, "sort": ["_score"]},
-        {"query": FOX, "sort": []},
-        {"retriever": {"standard": {"query": FOX}}},
-        {"retriever": {"rescorer": {"rescore": RESCORE, "retriever": {"standard": {"query": FOX}}}}},
-    ],
-    ids=lambda body: "-".join([*body, json.dumps(body.get("_source", ""))]),
-)
-def test_a_feature_of_the_body(url: str, node: str, body: dict[str, Any]) -> None:
-    size = 50 if "rescorer" in json.dumps(body) else 100
-    assert_permuted(url, node, "/articles/_search", body, size=size)
+def sent(url: str, search: Search) -> tuple[int, dict[str, str], bytes]:
+    """Send a request of the table."""
+    body = None if search.body is None else json.dumps(search.body).encode()
+    return raw(url, search.path, body, **{name.replace("-", "_"): text for name, text in search.headers.items()})
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        "typed_keys=true&rest_total_hits_as_int=true",
-        "_source_excludes=title&_source_includes=n,title,tag",
-        "_source=n,tag",
-        "_source=false",
-        "explain=true",
-        "preference=_local&request_cache=true&ignore_unavailable=true&allow_partial_search_results=true",
-        "human&pretty&error_trace",
-        "include_named_queries_score",
-        "sort=_score:desc",
-        "search_type=dfs_query_then_fetch",
-        "stored_fields=body&docvalue_fields=n",
-    ],
-)
-def test_a_feature_of_the_parameters(url: str, node: str, parameters: str) -> None:
-    aggs = {"tags": {"terms": {"field": "tag"}}}
-    assert_permuted(url, node, f"/articles/_search?{parameters}", {"query": FOX, "aggs": aggs})
+def whole(search: Search) -> Search:
+    """Give the request for the first 120 hits of the same list, or for all that it has."""
+    target = with_parameters(search.path, frozenset({"from", "size"}), {} if search.body else {"size": "120"})
+    size = 50 if "rescorer" in search.name or "rank_window_size" in search.name else 120
+    body = None if search.body is None else search.body | {"from": 0, "size": size}
+    return replace(search, body=body, parameters=target.partition("?")[2])
 
 
-@pytest.mark.parametrize("parameters", ["q=fox", "q=title:fox&_source=n,tag", "q=fox&_source=false", "q=fox&df=title"])
-@pytest.mark.parametrize("accept", [None, "application/vnd.elasticsearch+json;compatible-with=8"])
-def test_a_search_without_a_body(url: str, node: str, parameters: str, accept: str | None) -> None:
-    headers = {"Accept": accept} if accept else {}
-    got = raw(url, f"/articles/_search?{parameters}", None, **headers)
-    direct = raw(node, f"/articles/_search?{parameters}&size=100", None, **headers)
-    assert got[1]["X-Rescore"].startswith("reranked")
-    found, window = (member(exact(answer[2]), "hits", "hits") for answer in (got, direct))
-    assert len(found) == 10
-    assert {unscored(hit) for hit in found} <= {unscored(hit) for hit in window}
+def rows(test: str) -> list[Any]:
+    """Give the requests of the rows that a test shows, as its parameters."""
+    return [pytest.param(row, search, id=f"{row.name} {search.name}") for row, search in SENT if row.test == test]
+
+
+@pytest.mark.parametrize(("row", "search"), rows(SHOWS))
+def test_a_feature_that_is_rescored(url: str, node: str, version: int, row: Feature, search: Search) -> None:
+    if version in search.versions:
+        assert_permuted(url, node, search)
+
+
+MIXABLE = [
+    search
+    for row, search in SENT
+    if row.test == SHOWS and search.index == "articles" and not {"retriever", "profile"} & (search.body or {}).keys()
+]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from(MIXABLE), min_size=2, max_size=4))
+def test_features_together(url: str, node: str, searches: list[Search]) -> None:
+    """Whatever is combined: rescored as each alone, or passed with Elasticsearch's own answer."""
+    body = {name: value for search in searches for name, value in (search.body or {}).items()}
+    parameters = "&".join(search.parameters for search in searches if search.parameters)
+    mixed = Search(body=body or None, parameters=parameters)
+    if sent(url, mixed)[1]["X-Rescore"].startswith("reranked"):
+        assert_permuted(url, node, mixed)
+    else:
+        got, plain = sent(url, mixed), sent(node, mixed)
+        assert (got[0], untimed(got[2])) == (plain[0], untimed(plain[2]))
+
+
+@pytest.mark.parametrize(("row", "search"), rows(SAYS_SO))
+def test_a_feature_that_passes(url: str, node: str, row: Feature, search: Search) -> None:
+    status, headers, answer = sent(url, search)
+    plain = sent(node, search)
+    assert headers["X-Rescore"] == f"passed; reason={row.outcome}"
+    assert (status, untimed(answer)) == (plain[0], untimed(plain[2]))
+
+
+@pytest.mark.parametrize("row", [row for row in ENDPOINTS if row.test.endswith("an_endpoint_that_passes")], ids=str)
+def test_an_endpoint_that_passes(url: str, node: str, row: Endpoint) -> None:
+    target = row.target.replace("/i/", "/articles/")
+    status, headers, answer = raw(url, target, b"{}")
+    plain = raw(node, target, b"{}")
+    assert headers["X-Rescore"] == f"passed; reason={row.outcome}"
+    assert (status, untimed(answer)) == (plain[0], untimed(plain[2]))
+
+
+def untimed(body: bytes) -> bytes:
+    """Give an answer without what differs from call to call: times, ids, places in the node's buffers."""
+    return re.sub(rb'"took" ?: ?\d+|took: \d+|"_scroll_id":"[^"]*"|byte offset: #\d+', b"", body)
+
+
+def test_the_ext_of_a_plugin_is_kept(url: str, node: str) -> None:
+    """No plugin with an `ext` of its own is installed, so the node's complaint shows that it was sent."""
+    body = json.dumps({"query": FOX, "ext": {"other": {}, "rescore": {}}}).encode()
+    plain = json.dumps({"query": FOX, "ext": {"other": {}}}).encode()
+    assert raw(url, "/articles/_search", body)[::2] == raw(node, "/articles/_search", plain)[::2]
+
+
+@pytest.mark.parametrize("accept", ["application/vnd.elasticsearch+json;compatible-with=8", "application/json"])
+def test_a_filtered_search_without_a_body(url: str, node: str, accept: str) -> None:
+    assert_permuted(url, node, Search(body=None, parameters="q=title:fox&_source=n,tag", headers={"Accept": accept}))
 
 
 @pytest.mark.parametrize(
     ("index", "body"),
     [
         ("stored", {"query": FOX, "stored_fields": ["body"]}),
+        ("stored", {"query": FOX}),
         ("synthetic", {"query": FOX}),
         ("synthetic", {"query": FOX, "_source": False}),
         ("synthetic", {"query": FOX, "_source": ["n"]}),
@@ -228,7 +241,7 @@ def test_a_search_without_a_body(url: str, node: str, parameters: str, accept: s
     ],
 )
 def test_documents_of_other_shapes(url: str, node: str, index: str, body: dict[str, Any]) -> None:
-    assert_permuted(url, node, f"/{index}/_search", body)
+    assert_permuted(url, node, Search(body=body, index=index))
 
 
 @pytest.mark.parametrize(
@@ -329,8 +342,9 @@ def test_every_spelling_of_a_size(url: str, size: str) -> None:
     assert len(json.loads(raw(url, "/articles/_search", body)[2])["hits"]["hits"]) == 3
 
 
-def test_the_rescored_explanation_is_a_tree_of_elasticsearchs_shape(url: str) -> None:
-    body = json.dumps({"query": FOX, "explain": True, "size": 110}).encode()
+@pytest.mark.parametrize("explain", [True, "true"])
+def test_the_rescored_explanation_is_a_tree_of_elasticsearchs_shape(url: str, explain: Any) -> None:
+    body = json.dumps({"query": FOX, "explain": explain, "size": 110}).encode()
     hits = json.loads(raw(url, "/articles/_search", body)[2])["hits"]["hits"]
     for place, hit in enumerate(hits):
         tree = hit["_explanation"]

@@ -12,31 +12,54 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from sidecar.config.model import Config
-from tests.end_to_end.conftest import Background, config
+from tests.end_to_end.conftest import Background, config, connect
 from tests.end_to_end.test_msearch import ndjson
 from tests.end_to_end.test_search import raw
+from tests.end_to_end.versions import (  # noqa: F401 - fixtures
+    articles_of_each_version,
+    client_of_each_version,
+    node_of_each_version,
+    sidecar_before_each_version,
+)
 
 TODAY = "daily-" + datetime.now(UTC).strftime("%Y.%m.%d")
+STREAM = "stories-of-foxes"
 BODY = b'{"query":{"match":{"title":"fox"}}}'
 
 
 @pytest.fixture(scope="module")
 def url(elasticsearch_url: str, articles: str, checkpoint: Path) -> Iterator[str]:
     """A sidecar with exact names and patterns: two share their rules, one has others."""
-    with Elasticsearch(elasticsearch_url) as client:
+    with connect(elasticsearch_url) as client:
         for index, alias in (("news-1", "press"), ("news-2", "press"), ("other-1", "mixed"), (TODAY, "today")):
             client.indices.delete(index=index, ignore_unavailable=True)
             client.indices.create(index=index, aliases={alias: {}})
             client.index(index=index, document={"title": "fox", "body": index}, refresh=True)
         client.indices.put_alias(index="news-1", name="mixed")
+        client.indices.put_alias(index="articles", name="filtered", filter={"term": {"tag": "t1"}}, routing="0")
+        stream(client)
     settings = config(elasticsearch_url, checkpoint).model_dump()
     plain: dict[str, Any] = settings["indices"]["articles"]
-    settings["indices"] |= {"news-*": plain, "daily-*": plain, "special": plain | {"window_size": 7}}
+    settings["indices"] |= {"news-*": plain, "daily-*": plain, STREAM: plain, "special": plain | {"window_size": 7}}
     background = Background(Config.model_validate(settings))
     yield background.start()
     background.stop()
-    with Elasticsearch(elasticsearch_url) as client:
+    with connect(elasticsearch_url) as client:
         client.indices.delete(index=f"news-1,news-2,other-1,{TODAY}")
+
+
+def stream(client: Elasticsearch) -> None:
+    """Make a data stream of several backing indices, with an alias; the node has no call to delete it."""
+    text: dict[str, Any] = {"properties": {"title": {"type": "text"}, "body": {"type": "text"}}}
+    template = {"mappings": text, "settings": {"number_of_replicas": 0}}
+    client.indices.put_index_template(
+        name="stories", index_patterns=[STREAM], data_stream={}, priority=500, template=template
+    )
+    for n in range(2):
+        document = {"@timestamp": "2026-01-01T00:00:00Z", "title": f"fox {n}", "body": "den"}
+        client.index(index=STREAM, document=document, op_type="create", refresh=True)
+        client.indices.rollover(alias=STREAM)
+    client.indices.put_alias(index=STREAM, name="tales")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +79,13 @@ def url(elasticsearch_url: str, articles: str, checkpoint: Path) -> Iterator[str
         ("<daily-{now/d}>", "reranked"),
         ("<daily-{now/d{yyyy.MM.dd|+00:00}}>", "reranked"),
         ("articles::data", "reranked"),
+        ("filtered", "reranked"),
+        (STREAM, "reranked"),
+        ("stories-*", "reranked"),
+        (f"{STREAM}::data", "reranked"),
+        ("tales", "reranked"),
+        (f".ds-{STREAM}-*", "reranked"),
+        (f"{STREAM},articles", "reranked"),
         ("other-1", "passed; reason=no_mapping"),
         ("other*", "passed; reason=no_mapping"),
         ("mixed", "passed; reason=mixed_mappings"),
@@ -89,7 +119,7 @@ def test_an_alias_that_moves_is_followed_after_a_while(elasticsearch_url: str, u
     settings["upstream"]["resolve_ttl"] = 1e-9
     background = Background(Config.model_validate(settings))
     short = background.start()
-    with Elasticsearch(elasticsearch_url) as client:
+    with connect(elasticsearch_url) as client:
         client.indices.put_alias(index="articles", name="moving")
         assert raw(short, "/moving/_search", BODY)[1]["X-Rescore"].startswith("reranked")
         move = [{"remove": {"index": "articles", "alias": "moving"}}, {"add": {"index": "other-1", "alias": "moving"}}]

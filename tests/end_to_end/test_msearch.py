@@ -14,6 +14,12 @@ from sidecar.app import running
 from sidecar.scoring.types import ScoreRequest, Scores
 from tests.end_to_end.conftest import Background, config
 from tests.end_to_end.test_search import raw
+from tests.end_to_end.versions import (  # noqa: F401 - fixtures
+    articles_of_each_version,
+    client_of_each_version,
+    node_of_each_version,
+    sidecar_before_each_version,
+)
 
 FOX: dict[str, Any] = {"query": {"match": {"title": "fox"}}}
 HEADERS = {"Content_Type": "application/x-ndjson"}

@@ -10,6 +10,12 @@ from elasticsearch import Elasticsearch
 
 from tests.end_to_end.test_msearch import msearch
 from tests.end_to_end.test_search import raw
+from tests.end_to_end.versions import (  # noqa: F401 - fixtures
+    articles_of_each_version,
+    client_of_each_version,
+    node_of_each_version,
+    sidecar_before_each_version,
+)
 
 FOX: dict[str, Any] = {"query": {"match": {"title": "fox"}}}
 
@@ -32,6 +38,11 @@ def search(url: str, pit: str, **body: Any) -> tuple[str | None, dict[str, Any]]
     status, headers, answer = raw(url, "/_search", json.dumps({**FOX, "pit": {"id": pit}, **body}).encode())
     assert status == 200, answer
     return headers.get("X-Rescore"), json.loads(answer)
+
+
+def test_a_pit_that_is_opened_here_is_known(sidecar_url: str, opened: str) -> None:
+    lines = [{}, {**FOX, "pit": {"id": opened}}]
+    assert msearch(sidecar_url, *lines)[0] == "reranked; reranked=1; passed=0; failed=0"
 
 
 @pytest.mark.parametrize("kind", ["opened", "foreign"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from sidecar.app import Sidecar, running
+from tests.compatibility import SENT, STOOD_IN, Feature, Search
 from tests.end_to_end.conftest import config
 from tests.end_to_end.stand_in import StandIn, standing_in
+from tests.end_to_end.test_features import assert_permuted, rows
 from tests.end_to_end.test_msearch import ndjson, settled
 
 FOX: dict[str, Any] = {"query": {"match": {"title": "fox"}}, "size": 100, "_source": ["n"]}
@@ -120,6 +123,18 @@ async def test_several_templates_that_pass_go_on_as_they_were(sidecar: Sidecar, 
     lines = [{"index": "articles"}, {"source": {"query": {"match_all": {}}}}, {"index": "other"}, TEMPLATE]
     assert (await post(sidecar, "/_msearch/template", ndjson(*lines)))[1] == "passed; reason=several_reasons"
     assert stand_in.seen[-1] == "/_msearch/template"
+
+
+@pytest.mark.parametrize(("row", "search"), rows(STOOD_IN))
+async def test_a_feature_that_the_node_lacks(sidecar: Sidecar, stand_in: StandIn, row: Feature, search: Search) -> None:
+    await asyncio.to_thread(assert_permuted, sidecar.url, stand_in.url, search)
+
+
+async def test_a_size_above_the_rank_window(sidecar: Sidecar) -> None:
+    [(_, search)] = [(row, search) for row, search in SENT if row.outcome == "rank_window"]
+    status, outcome, got = await post(sidecar, search.path, search.body)
+    assert (status, outcome) == (400, "passed; reason=rank_window")
+    assert got["error"]["type"] == "action_request_validation_exception"
 
 
 async def test_an_async_search_that_completes_at_once_is_rescored(sidecar: Sidecar) -> None:

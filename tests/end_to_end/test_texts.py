@@ -66,6 +66,16 @@ async def test_what_the_model_reads(elasticsearch_url: str, texts: str, checkpoi
             {"query": FOX, "highlight": {"fields": {"title": {}}}},
             "a red fox",
         ),
+        (
+            {"fields": ["title"], "text_from": "highlight"},
+            {"query": FOX, "highlight": {"fields": {"title": {"pre_tags": ["<b>"], "post_tags": ["</b>"]}}}},
+            "a red fox",
+        ),
+        (
+            {"fields": ["title"], "text_from": "highlight"},
+            {"query": FOX, "highlight": {"tags_schema": "styled", "fields": [{"title": {}}]}},
+            "a red fox",
+        ),
         ({"fields": ["parts.text"], "text_from": "inner_hits"}, {"query": NESTED}, "fox one"),
         ({"fields": ["page"], "strip_html": True}, {"query": FOX}, "Foxes & dogs run"),
         ({"fields": [{"name": "title", "label": "T: "}, "missing"], "separator": "|"}, {"query": FOX}, "T: a red fox"),

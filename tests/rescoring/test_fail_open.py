@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -70,7 +71,7 @@ class Node:
 
 def _answer(body: bytes) -> dict[str, Any]:
     size = json.loads(body or b"{}").get("size", 10)
-    hits = [{"_id": text, "_score": 1.0, "_source": {"t": text}} for text in TEXTS[:size]]
+    hits = [{"_index": "i", "_id": text, "_score": 1.0, "_source": {"t": text}} for text in TEXTS[:size]]
     return {"took": 1, "hits": {"max_score": 1.0, "hits": hits}}
 
 
@@ -316,3 +317,25 @@ async def test_a_new_configuration_holds_for_the_next_search() -> None:
     request = SearchRequest(method="POST", target="/i/_search", body=body, headers=headers)
     assert names(await which.answer(found, before, request, node.fetch)) == ["d", "c", "b", "a"]
     assert [record.outcome for record in told.searches] == ["passed", "reranked"]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "most"), [("?max_concurrent_searches=2", 2), ("", 8), ("?max_concurrent_searches=99", 8)]
+)
+async def test_texts_of_several_searches_are_looked_up_a_few_at_a_time(parameter: str, most: int) -> None:
+    class Counting(Node):
+        running = highest = 0
+
+        async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+            self.running += 1
+            self.highest = max(self.highest, self.running)
+            await asyncio.sleep(0)
+            self.running -= 1
+            return await super().fetch(method, target, body, timeout)
+
+    which, _ = rescorer(Model(falling))
+    node = Counting()
+    search = b'{"index":"i"}\n{"query":{"match":{"t":"x"}},"_source":false}\n'
+    answer = await ask(which, node, target=f"/_msearch{parameter}", body=search * 20)
+    assert isinstance(answer, Answer)
+    assert (len(node.bodies), node.highest) == (21, most)

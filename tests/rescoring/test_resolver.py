@@ -1,7 +1,6 @@
 """What an index expression stands for: asked for once, per caller, for a while.
 
-Data streams are a module that the node of the end-to-end tests lacks: the answers here are STAND-INS of the
-documented shape.
+The answers here are STAND-INS of the documented shape; the end-to-end tests resolve through a real node.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from sidecar.rescoring.resolver import IndexResolver
 from sidecar.upstream_types import UpstreamAnswer
 
 STREAM = {
-    "indices": [{"name": "plain", "attributes": ["open"]}],
+    "indices": [{"name": "plain", "attributes": ["open"]}, {"name": ".ds-my-2.x-2026.01.01-000012"}],
     "aliases": [{"name": "both", "indices": ["plain", ".ds-logs-2026.01.01-000001"]}, {"name": "one", "indices": "x"}],
     "data_streams": [
         {"name": "logs", "backing_indices": [".ds-logs-2026.01.01-000001"], "timestamp_field": "@timestamp"}
@@ -53,7 +52,12 @@ class Clock:
 
 async def test_data_streams_stand_for_their_backing_indices() -> None:
     cluster = Cluster(STREAM)
-    assert await IndexResolver(60, Clock()).names("b*,<l-{now/d}>", {}, cluster.fetch) == ("logs", "plain", "x")
+    assert await IndexResolver(60, Clock()).names("b*,<l-{now/d}>", {}, cluster.fetch) == (
+        "logs",
+        "my-2.x",
+        "plain",
+        "x",
+    )
     path = "/_resolve/index/b*,%3Cl-%7Bnow%2Fd%7D%3E"
     assert cluster.targets == [path + "?expand_wildcards=open&ignore_unavailable=true"]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.model import IndexMapping
-from sidecar.search.documents import strip_html, text_of
+from sidecar.search.documents import highlight_tags, strip_html, text_of
 from tests.search.test_json_splice import JSON
 
 
@@ -83,6 +83,22 @@ def test_separators_and_stripped_html() -> None:
 )
 def test_html(html: str, text: str) -> None:
     assert strip_html(html) == text
+
+
+@pytest.mark.parametrize(
+    ("highlight", "fragment", "text"),
+    [
+        ({}, "a <em>b</em> <b>c</b>", "a b <b>c</b>"),
+        ({"pre_tags": ["<b>", "<b1>"], "post_tags": ["</b>"]}, "a <b1>b</b>", "a b"),
+        ({"fields": {"t": {"pre_tags": ["[["], "post_tags": "]]"}}}, "[[a]] <em>b</em>", "a b"),
+        ({"fields": [{"t": {"pre_tags": ["*"], "post_tags": ["*"]}}, 3]}, "*a* b", "a b"),
+        ({"tags_schema": "styled"}, '<em class="hlt10">a</em> b', "a b"),
+        ({"pre_tags": 7, "fields": None}, "<em>a</em>", "a"),
+    ],
+)
+def test_tags_of_highlights_are_not_read(highlight: dict[str, Any], fragment: str, text: str) -> None:
+    tags = highlight_tags({"highlight": highlight})
+    assert text_of({"highlight": {"t": [fragment]}}, mapping("t", text_from="highlight"), tags) == (text, 0)
 
 
 @given(st.dictionaries(st.sampled_from(["_source", "fields", "highlight", "inner_hits"]), JSON), st.text())
