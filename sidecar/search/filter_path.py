@@ -9,21 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from sidecar.search.json_splice import Edit, Span, elements, members, removals, splice, whole
 from sidecar.search.wildcard import matches
 
 _DOT = re.compile(r"(?<!\\)\.")
 _ESCAPED = re.compile(r"\\.")
-
-
-@dataclass(frozen=True, slots=True)
-class _Path:
-    """What is left of a filter below some member. ``below_double``: `**` was the last name before it."""
-
-    names: tuple[str, ...]
-    below_double: bool = False
+_Path = tuple[str, ...]
 
 
 def apply(body: bytes, filters: str) -> bytes:
@@ -39,7 +31,7 @@ def apply(body: bytes, filters: str) -> bytes:
 
 
 def _paths(filters: Iterable[str]) -> list[_Path]:
-    return [_Path(tuple(_names(text))) for text in filters if text]
+    return [tuple(_names(text)) for text in filters if text]
 
 
 def _names(text: str) -> Iterable[str]:
@@ -85,7 +77,7 @@ def _spliced(text: bytes, span: Span, edits: Sequence[Edit]) -> bytes:
 
 def _member(text: bytes, member: Span, paths: Collection[_Path], name: str, *, keep: bool) -> bytes | None:
     below = {left for path in paths for left in _below(path, name)}
-    if any(not path.names for path in below):  # a filter ends here: the whole value
+    if any(not path for path in below):  # a filter ends here: the whole value
         return member.of(text) if keep else None
     if not below:
         return None if keep else member.of(text)
@@ -101,8 +93,8 @@ def _array(text: bytes, span: Span, paths: Collection[_Path], *, keep: bool) -> 
 
 
 def _below(path: _Path, name: str) -> Iterable[_Path]:
-    """Give what is left of a path below a member; no names left means that it is matched whole."""
-    if matches(path.names[0], name):
-        yield _Path(path.names[1:], below_double=path.names[0] == "**")
-    if path.below_double:
+    """Give what is left of a path below a member; an empty path means that it is matched whole."""
+    if matches(path[0], name):
+        yield path[1:]
+    if path[0] == "**":
         yield path
