@@ -61,7 +61,9 @@ class Handler:
         target = origin_form(request.raw_path, value_of(headers, "host"))
         refused = refusal(request.method, target, request.version, headers)
         if refused is not None:
-            return error_response(refused.status, refused.kind, refused.reason)
+            answer = error_response(refused.status, refused.kind, refused.reason)
+            answer.force_close()  # where its body ends, and the next request begins, is not sure
+            return answer
         exchange = _Exchange(self._upstream, self._rescorer.config, request, target, headers)
         try:
             return await self._handle(exchange)

@@ -26,11 +26,11 @@ _CASES = {
     "http/0.9 simple request": (505, b"GET /\r\n\r\n"),
     "http/0.9 named": (505, b"GET / HTTP/0.9\r\nHost: h\r\n\r\n"),
     "http/2.0 request line": (505, b"GET / HTTP/2.0\r\nHost: h\r\n\r\n"),
-    "trace": (405, b"TRACE / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+    "trace": (405, b"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n"),
     "connect": (405, b"CONNECT evil.example:443 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
     "absolute form to another host": (
         400,
-        b"GET http://evil.example/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        b"GET http://evil.example/x HTTP/1.1\r\nHost: h\r\n\r\n",
     ),
     "not a path": (400, b"GET x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
     "another expectation": (417, b"POST /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: gold\r\n\r\n"),
@@ -115,6 +115,7 @@ async def test_refusals(case: str) -> None:
     assert upstream.heads == []
     assert int(lines(head)[0].split()[1]) == status
     assert b"X-Elastic-Product: Elasticsearch" in lines(head)
+    assert b"Connection: close" in lines(head)
     error = json.loads(body)
     assert error["status"] == status
     assert error["error"]["reason"] == error["error"]["root_cause"][0]["reason"]
