@@ -33,14 +33,18 @@ class Recorder:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer requests on one connection until it ends."""
         self.connections += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                self.heads.append(await reader.readuntil(b"\r\n\r\n"))
-                self.bodies.append(await _body(reader, self.heads[-1]))
-                self.arrived.set()
-                await self.reply(writer)
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+                    self.bodies.append(await _body(reader, self.heads[-1]))
+                    self.arrived.set()
+                    await self.reply(writer)
+        finally:
+            writer.close()  # also where the test ends first and this is cancelled
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
         self.gone.set()
-        writer.close()
 
     async def reply(self, writer: asyncio.StreamWriter) -> None:
         """Answer one request; tests override it."""
