@@ -95,7 +95,7 @@ class Upstream(Section):
     urls: tuple[BaseUrl, ...] = Field(("http://localhost:9200",), min_length=1, description="Base URLs, balanced.")
     tls: Tls = Field(default_factory=Tls, description="TLS to Elasticsearch.")
     connect_timeout: Duration = Field(5.0, description="Time to open a connection.")
-    read_timeout: Duration = Field(300.0, description="Time to wait for an answer's next byte, or for a client to take it.")
+    read_timeout: Duration = Field(300.0, description="Time to wait for the next byte of an answer or from a client.")
     total_timeout: Duration = Field(3600.0, description="Time for one whole upstream request.")
     max_connections: int = Field(256, ge=1, description="Pooled connections over all URLs.")
     dead_timeout: Duration = Field(10.0, description="How long a URL that failed is skipped before it is retried.")

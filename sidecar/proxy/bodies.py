@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import HttpVersion11, web
 
 
-def of(request: web.BaseRequest) -> bytes | AsyncIterator[bytes] | None:
-    """Give the body: whole where all of it is here already, else as it arrives; None where there is none."""
+class StalledBodyError(web.RequestPayloadError):
+    """A client stopped sending in mid-body."""
+
+
+def of(request: web.BaseRequest, patience: float) -> bytes | AsyncIterator[bytes] | None:
+    """Give the body: whole where all of it is here already, else as it arrives; None where there is none.
+
+    Reading it raises ``StalledBodyError`` when nothing arrives for ``patience`` seconds.
+    """
     if not request.body_exists:
         return None
     content = request.content
     if content.is_eof() and content.exception() is None:
         return content.read_nowait()
-    return _pieces(request)
+    return _pieces(request, patience)
 
 
-async def _pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
+async def _pieces(request: web.BaseRequest, patience: float) -> AsyncIterator[bytes]:
     await _continue(request)
-    async for piece in request.content.iter_any():
+    while piece := await _next(request, patience):
         yield piece
+
+
+async def _next(request: web.BaseRequest, patience: float) -> bytes:
+    try:
+        async with asyncio.timeout(patience):
+            return await request.content.readany()
+    except TimeoutError as late:
+        stalled = StalledBodyError(f"nothing of the request's body arrived for {patience:g} seconds")
+        request.content.set_exception(stalled)
+        raise stalled from late
 
 
 async def _continue(request: web.BaseRequest) -> None:
@@ -31,9 +49,11 @@ async def _continue(request: web.BaseRequest) -> None:
         writer.output_size = 0  # the final answer is still to come
 
 
-async def read_up_to(request: web.BaseRequest, limit: int) -> tuple[bytes, AsyncIterator[bytes] | None]:
+async def read_up_to(
+    request: web.BaseRequest, limit: int, patience: float
+) -> tuple[bytes, AsyncIterator[bytes] | None]:
     """Read a body; one above ``limit`` bytes is given back as a stream that starts with what was read."""
-    stream = of(request)
+    stream = of(request, patience)
     if stream is None or isinstance(stream, bytes):
         return stream or b"", None
     read: list[bytes] = []

@@ -10,6 +10,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+from sidecar.proxy.bodies import StalledBodyError
 from sidecar.proxy.raw_response import RawResponse, error_response
 
 _log = logging.getLogger("sidecar.proxy")
@@ -63,7 +64,9 @@ class _Connection(RequestHandler):
         """Answer what could not be parsed, or made a handler raise; the connection ends with it."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun: it can only be broken off")
-        if isinstance(exc, HttpProcessingError | web.RequestPayloadError):
+        if isinstance(exc, StalledBodyError):
+            answer = error_response(408, "request_timeout", str(exc))
+        elif isinstance(exc, HttpProcessingError | web.RequestPayloadError):
             answer = _not_http(message or str(getattr(exc, "message", exc)))
         else:
             _log.error("a request could not be answered", exc_info=exc)

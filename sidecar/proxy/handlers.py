@@ -77,15 +77,15 @@ class Handler:
     async def _handle(self, exchange: _Exchange) -> web.StreamResponse:
         found = route(exchange.method, exchange.target)
         if isinstance(found, NotSearch):
-            return await exchange.forward(bodies.of(exchange.request))
+            return await exchange.forward(exchange.body())
         matched = await self._rescorer.match(found, exchange.lowered, exchange.fetch)
         if isinstance(matched, PassThrough):
-            return await exchange.forward(bodies.of(exchange.request), matched.reason)
+            return await exchange.forward(exchange.body(), matched.reason)
         return await self._search(exchange, found, matched)
 
     async def _search(self, exchange: _Exchange, found: Route, matched: Target) -> web.StreamResponse:
         limit = exchange.config.max_search_body
-        raw, rest = await bodies.read_up_to(exchange.request, limit)
+        raw, rest = await bodies.read_up_to(exchange.request, limit, exchange.patience)
         if rest is not None:
             return await exchange.forward(rest, "body_too_large")
         try:
@@ -122,6 +122,15 @@ class _Exchange:
         """The first value of each header by lower-case name."""
         return lowered(self._headers)
 
+    @property
+    def patience(self) -> float:
+        """Seconds that the client may neither send nor take anything while it is its turn."""
+        return self.config.upstream.read_timeout
+
+    def body(self) -> bytes | AsyncIterator[bytes] | None:
+        """Give the client's body: as it arrives, or whole where it is here."""
+        return bodies.of(self.request, self.patience)
+
     async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
         """Ask Elasticsearch with the client's own headers and credentials."""
         sent = [(name, value) for name, value in self._headers if not name.lower().startswith("x-rescore-")]
@@ -155,7 +164,7 @@ class _Exchange:
             # The last piece leaves together with the answer's end: one packet for a small answer, not two.
             writing = answer.write_eof(piece) if content.at_eof() else answer.write(piece)
             try:
-                async with asyncio.timeout(self.config.upstream.read_timeout):
+                async with asyncio.timeout(self.patience):
                     await writing
             except TimeoutError:  # it would hold a connection to Elasticsearch for as long as it likes
                 self._break_off("a client did not take its answer within upstream.read_timeout")

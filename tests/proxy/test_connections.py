@@ -203,6 +203,17 @@ async def test_a_client_that_takes_no_answer_does_not_hold_a_connection_to_elast
                     pass
 
 
+@pytest.mark.parametrize("path", ["/_bulk", "/articles/_search"])
+async def test_a_client_that_stops_in_mid_body_gets_a_408(path: str) -> None:
+    indices = {"articles": {"fields": ["body"]}}
+    async with recording(Recorder()) as upstream:
+        async with sidecar_before(upstream.url, read_timeout=0.3, indices=indices) as sidecar:
+            got = await say(sidecar.port, request(path, method="POST", body=b"abc")[:-1])
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert lines(head)[0].split()[1] == b"408"
+    assert json.loads(body)["error"]["reason"] == "nothing of the request's body arrived for 0.3 seconds"
+
+
 async def test_a_url_that_swallows_connections_costs_the_connect_timeout_and_the_next_one_answers() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))

@@ -39,8 +39,10 @@ class Connections:
                 self.received[this] += piece
                 self.some.set()
                 writer.write(self._answer * (self.received[this].count(b"\r\n\r\n") - before))
-        self.ended[this].set()
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        self.ended[this].set()
 
 
 class Never(Connections):
