@@ -29,22 +29,28 @@ class Recorder:
         self.arrived = asyncio.Event()
         self.url = ""
         self._answer = answer
+        self._serving: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer requests on one connection until it ends."""
         self.connections += 1
-        try:
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                while True:
-                    self.heads.append(await reader.readuntil(b"\r\n\r\n"))
-                    self.bodies.append(await _body(reader, self.heads[-1]))
-                    self.arrived.set()
-                    await self.reply(writer)
-        finally:
-            writer.close()  # also where the test ends first and this is cancelled
+        self._serving[writer] = asyncio.current_task()
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+                self.bodies.append(await _body(reader, self.heads[-1]))
+                self.arrived.set()
+                await self.reply(writer)
+        writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
         self.gone.set()
+
+    async def end(self) -> None:
+        """Break what is still open."""
+        for writer in self._serving:
+            writer.transport.abort()
+        await asyncio.gather(*filter(None, self._serving.values()))
 
     async def reply(self, writer: asyncio.StreamWriter) -> None:
         """Answer one request; tests override it."""
@@ -74,6 +80,7 @@ async def recording(upstream: Recorder) -> AsyncIterator[Recorder]:
         yield upstream
     finally:
         server.close()
+        await upstream.end()
 
 
 @contextlib.asynccontextmanager

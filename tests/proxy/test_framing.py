@@ -33,15 +33,13 @@ class Connections:
         this = len(self.received)
         self.received.append(b"")
         self.ended.append(asyncio.Event())
-        try:
-            with contextlib.suppress(ConnectionError):
-                while piece := await reader.read(1 << 16):
-                    before = self.received[this].count(b"\r\n\r\n")
-                    self.received[this] += piece
-                    self.some.set()
-                    writer.write(self._answer * (self.received[this].count(b"\r\n\r\n") - before))
-        finally:
-            writer.close()
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(1 << 16):
+                before = self.received[this].count(b"\r\n\r\n")
+                self.received[this] += piece
+                self.some.set()
+                writer.write(self._answer * (self.received[this].count(b"\r\n\r\n") - before))
+        writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
         self.ended[this].set()
