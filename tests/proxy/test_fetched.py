@@ -67,25 +67,31 @@ class Silent(Recorder):
     ids=["content-length", "chunked"],
 )
 async def test_a_fetched_answer_cut_short_is_a_502_though_its_json_is_whole(answer: bytes, model: Path) -> None:
-    async with recording(Cut(answer)) as upstream:
-        async with sidecar_before(upstream.url, indices=_INDICES, model=model) as sidecar:
-            got = await say(sidecar.port, _SEARCH)
+    async with (
+        recording(Cut(answer)) as upstream,
+        sidecar_before(upstream.url, indices=_INDICES, model=model) as sidecar,
+    ):
+        got = await say(sidecar.port, _SEARCH)
     head, _, body = got.partition(b"\r\n\r\n")
     assert lines(head)[0].split()[1] == b"502"
     assert json.loads(body)["error"]["type"] == "upstream_cut"
 
 
 async def test_the_same_answer_ended_properly_is_rescored(model: Path) -> None:
-    async with recording(Recorder(_CHUNKED + _CHUNK + b"0\r\n\r\n")) as upstream:
-        async with sidecar_before(upstream.url, indices=_INDICES, model=model) as sidecar:
-            got = await say(sidecar.port, _SEARCH)
+    async with (
+        recording(Recorder(_CHUNKED + _CHUNK + b"0\r\n\r\n")) as upstream,
+        sidecar_before(upstream.url, indices=_INDICES, model=model) as sidecar,
+    ):
+        got = await say(sidecar.port, _SEARCH)
     assert b"\r\nX-Rescore: reranked; " in got
 
 
 async def test_a_fetched_answer_that_never_ends_is_a_504_after_the_total_timeout(model: Path) -> None:
-    async with recording(Drips()) as upstream:
-        async with sidecar_before(upstream.url, indices=_INDICES, model=model, total_timeout=0.3) as sidecar:
-            got = await say(sidecar.port, _SEARCH)
+    async with (
+        recording(Drips()) as upstream,
+        sidecar_before(upstream.url, indices=_INDICES, model=model, total_timeout=0.3) as sidecar,
+    ):
+        got = await say(sidecar.port, _SEARCH)
     assert lines(got)[0].split()[1] == b"504"
     assert json.loads(got.partition(b"\r\n\r\n")[2])["error"]["type"] == "upstream_timeout"
 
@@ -99,11 +105,13 @@ async def test_a_streamed_answer_that_never_ends_is_broken_off_after_the_total_t
 
 
 async def test_a_client_that_goes_away_cancels_a_fetched_search_upstream(model: Path) -> None:
-    async with recording(Silent()) as upstream:
-        async with sidecar_before(upstream.url, indices=_INDICES, model=model) as sidecar:
-            _, writer = await asyncio.open_connection("127.0.0.1", sidecar.port)
-            writer.write(_SEARCH)
-            await upstream.arrived.wait()
-            assert b'"size":100' in upstream.bodies[0].replace(b" ", b"")  # it is the widened search that waits
-            writer.close()
-            await asyncio.wait_for(upstream.gone.wait(), 30)
+    async with (
+        recording(Silent()) as upstream,
+        sidecar_before(upstream.url, indices=_INDICES, model=model) as sidecar,
+    ):
+        _, writer = await asyncio.open_connection("127.0.0.1", sidecar.port)
+        writer.write(_SEARCH)
+        await upstream.arrived.wait()
+        assert b'"size":100' in upstream.bodies[0].replace(b" ", b"")  # it is the widened search that waits
+        writer.close()
+        await asyncio.wait_for(upstream.gone.wait(), 30)

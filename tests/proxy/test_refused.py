@@ -124,7 +124,9 @@ async def test_refusals(case: str) -> None:
 async def test_a_target_beyond_ascii_is_told_how_to_be_written() -> None:
     _, got = await through("GET /café/_search HTTP/1.1\r\nHost: h\r\n\r\n".encode())
     reason = json.loads(got.partition(b"\r\n\r\n")[2])["error"]["reason"]
-    assert reason == "the request is not valid HTTP: Invalid char in url path; what is not ASCII must be percent-encoded"
+    assert (
+        reason == "the request is not valid HTTP: Invalid char in url path; what is not ASCII must be percent-encoded"
+    )
 
 
 async def test_options_star_is_forwarded() -> None:
