@@ -39,8 +39,10 @@ class Sidecar:
         self.rescorer = Rescorer(config, self.engine, FanOut(self.metrics, logs.SearchLog()))
         self.port = 0
         self.admin_port = 0
+        self._clients: RunningServer | None = None
         self._stack = contextlib.AsyncExitStack()
         self.metrics.add_source("sidecar_engine", self.engine.stats)
+        self.metrics.add_source("sidecar_proxy", self.proxy_stats)
 
     async def start(self) -> None:
         """Bind both listeners; searches pass through until ``load`` is done.
@@ -51,6 +53,7 @@ class Sidecar:
         await self.upstream.start()
         self._stack.push_async_callback(self.upstream.close)
         clients = await listen_for_clients(Handler(self.upstream, self.rescorer), self.config.listen)
+        self._clients = clients
         self.port = self._closing(clients)
         admin = make_admin_app(self.metrics, lambda: self.engine.ready, self.describe)
         self.admin_port = self._closing(await listen_for_admin(admin, self.config.admin))
@@ -69,6 +72,10 @@ class Sidecar:
         self._stack.push_async_callback(self.engine.close)
         await self.engine.start()
         _log.info("model ready", extra={"fields": self.engine.describe()})
+
+    def proxy_stats(self) -> dict[str, float]:
+        """Count connections and requests on both sides of the proxy."""
+        return {**({} if self._clients is None else self._clients.stats()), **self.upstream.stats()}
 
     def describe(self) -> dict[str, Any]:
         """Say what runs: the engine's choices and the mapped patterns."""

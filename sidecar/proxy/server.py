@@ -30,6 +30,13 @@ class RunningServer:
     port: int
     runner: web.BaseRunner
 
+    def stats(self) -> dict[str, float]:
+        """Give the connections that are open and the requests so far, for the metrics."""
+        server = self.runner.server
+        if server is None:
+            return {}
+        return {"client_connections": len(server.connections), "requests_total": server.requests_count}
+
     async def close(self) -> None:
         """Stop accepting, let running requests end for a while, close the rest."""
         await self.runner.cleanup()

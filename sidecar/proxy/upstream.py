@@ -7,6 +7,7 @@ would hurt an overloaded cluster.
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -51,6 +52,8 @@ class Upstream:
         self._settings = settings
         self._balancer = Balancer(settings.urls, settings.dead_timeout)
         self._session: aiohttp.ClientSession | None = None
+        self._open = 0
+        self._failures = 0
         self._bases = {url.rstrip("/"): _base(url) for url in settings.urls}
 
     async def start(self) -> None:
@@ -113,11 +116,22 @@ class Upstream:
         """
         repeatable = (read or method in ("GET", "HEAD")) and (body is None or isinstance(body, bytes))
         sent = CIMultiDict(one_spelling(headers))
-        response = await self._send(_Request(method, target, sent, body, timeout, repeatable))
+        self._open += 1
         try:
-            yield response
+            response = await self._send(_Request(method, target, sent, body, timeout, repeatable))
+            try:
+                yield response
+            finally:
+                response.release() if response.content.at_eof() else response.close()
+        except UpstreamError:
+            self._failures += 1
+            raise
         finally:
-            response.release() if response.content.at_eof() else response.close()
+            self._open -= 1
+
+    def stats(self) -> dict[str, float]:
+        """Give the requests that wait for Elasticsearch now, and those that it did not answer, for the metrics."""
+        return {"upstream_requests": self._open, "upstream_failures_total": self._failures}
 
     async def _send(self, request: _Request) -> aiohttp.ClientResponse:
         problem: Exception | None = None
@@ -130,7 +144,7 @@ class Upstream:
                 continue
             self._balancer.answered(url)
             return response
-        raise UpstreamError(f"Elasticsearch cannot be reached at {', '.join(self._settings.urls)}: {problem}")
+        raise UpstreamError(f"Elasticsearch cannot be reached at {', '.join(self._settings.urls)}: {_why(problem)}")
 
     async def _once(self, url: str, request: _Request) -> aiohttp.ClientResponse:
         try:
@@ -193,6 +207,19 @@ class Upstream:
         )
 
 
+def _why(problem: Exception | None) -> str:
+    """Say in the system's own words why there is no connection."""
+    if isinstance(problem, aiohttp.ConnectionTimeoutError):
+        return "no connection within upstream.connect_timeout"
+    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
+        return f"{problem.certificate_error}; see upstream.tls.ca_file"
+    if isinstance(problem, aiohttp.ClientConnectorDNSError):
+        return f"the host name {problem.host} is not known"
+    if isinstance(problem, aiohttp.ClientConnectorError) and problem.os_error.errno:
+        return os.strerror(problem.os_error.errno).lower()
+    return str(problem)
+
+
 def _base(url: str) -> tuple[URL, str]:
     """Give where to connect, and the path that every target is put behind."""
     parsed = URL(url)
@@ -225,10 +252,19 @@ def _tls(settings: config.Tls) -> ssl.SSLContext | bool:
         return False
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as problem:
+        raise _unusable("ca_file", settings.ca_file, problem) from problem
+    try:
         if settings.cert_file is not None:
             context.load_cert_chain(settings.cert_file, settings.key_file)
-    except (OSError, ssl.SSLError) as problem:
-        raise StartupError(f"upstream.tls: a certificate file cannot be used: {problem}") from problem
+    except OSError as problem:
+        files = " with ".join(filter(None, (settings.cert_file, settings.key_file)))
+        raise _unusable("cert_file", files, problem) from problem
     if not settings.verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
+
+
+def _unusable(key: str, files: str | None, problem: OSError) -> StartupError:
+    why = (problem.strerror or str(problem)).lower()  # ssl.SSLError is an OSError, too
+    return StartupError(f"upstream.tls.{key}: {files} cannot be used: {why}")
