@@ -10,13 +10,13 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from sidecar.evaluation.evaluate import Evaluation
 from sidecar.evaluation.results import SystemResult, gains
 from sidecar.evaluation.systems import System, spelled
 
 _SETTINGS: dict[str, Any] = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9}
-_LABELLED = 12  # more labels than this hide each other
 
 
 def gain_per_query(evaluation: Evaluation) -> str:
@@ -35,47 +35,58 @@ def gain_per_query(evaluation: Evaluation) -> str:
 
 
 def quality_by_latency(evaluation: Evaluation) -> str | None:
-    """Plot the first measure against the median latency; None where no latency was measured."""
-    measure = evaluation.measures[0]
-    points = [(system, system.latency.p50) for system in evaluation.systems if system.latency is not None]
-    if not points:
+    """Plot the first measure against the median latency, a line for each other setting; None without latencies."""
+    waits = {system.name: system.latency.p50 for system in evaluation.systems if system.latency is not None}
+    if not waits:
         return None
 
     def draw(axes: Axes) -> None:
-        for system, milliseconds in points:
-            mean = system.means[measure].mean
-            axes.errorbar(milliseconds, mean, yerr=_error(system, measure), fmt="o", markersize=4, capsize=2)
-            if len(points) <= _LABELLED:
-                axes.annotate(system.name, (milliseconds, mean), (4, 4), textcoords="offset points", fontsize=7)
+        _draw_lines(axes, _lines(evaluation, lambda system: waits[system.name]))
+        baseline = evaluation.baseline
+        axes.plot(waits[baseline.name], _mean(baseline, evaluation), "ko", markersize=4, label=baseline.name)
         axes.set_xscale("log")
-        axes.set_xlabel("median latency, ms")
-        axes.set_ylabel(f"{measure}, 95 % interval")
+        for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            set_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+        axes.set_xlabel("median latency, ms; a point for each window")
+        axes.set_ylabel(evaluation.measures[0])
+        axes.legend(fontsize=7)
 
     return _svg("latency", "quality against latency", draw)
 
 
 def quality_by_window(evaluation: Evaluation) -> str | None:
     """Plot the first measure against the window, a line for each other setting; None for a single window."""
-    measure = evaluation.measures[0]
-    means = {system.name: system.means[measure].mean for system in evaluation.systems}
-    lines: dict[str, list[tuple[int, float]]] = {}
-    for system in evaluation.experiment.systems:
-        lines.setdefault(_other_settings(system, evaluation), []).append((system.window_size, means[system.name]))
+    lines = _lines(evaluation, lambda system: system.window_size)
     if all(len(points) < 2 for points in lines.values()):
         return None
 
     def draw(axes: Axes) -> None:
-        for name, points in lines.items():
-            axes.plot(*zip(*sorted(points), strict=True), marker="o", markersize=3, label=name)
-        axes.axhline(means[evaluation.baseline.name], color="black", linestyle="--", linewidth=0.8)
-        axes.annotate(
-            evaluation.baseline.name, (0.01, means[evaluation.baseline.name]), xycoords=("axes fraction", "data")
-        )
+        _draw_lines(axes, lines)
+        baseline = evaluation.baseline
+        axes.axhline(_mean(baseline, evaluation), color="black", linestyle="--", linewidth=0.8, label=baseline.name)
         axes.set_xlabel("window_size")
-        axes.set_ylabel(measure)
+        axes.set_ylabel(evaluation.measures[0])
         axes.legend(fontsize=7)
 
     return _svg("window", "quality against window", draw)
+
+
+def _lines(evaluation: Evaluation, place: Callable[[System], float]) -> dict[str, list[tuple[float, float]]]:
+    """Give each line's points, by what its systems have in common: all but the window."""
+    means = {system.name: _mean(system, evaluation) for system in evaluation.systems}
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for system in evaluation.experiment.systems:
+        lines.setdefault(_other_settings(system, evaluation), []).append((place(system), means[system.name]))
+    return lines
+
+
+def _draw_lines(axes: Axes, lines: dict[str, list[tuple[float, float]]]) -> None:
+    for name, points in lines.items():
+        axes.plot(*zip(*sorted(points), strict=True), marker="o", markersize=3, label=name)
+
+
+def _mean(system: SystemResult, evaluation: Evaluation) -> float:
+    return system.means[evaluation.measures[0]].mean
 
 
 def overlaps(values: Sequence[float]) -> str:
@@ -97,13 +108,6 @@ def _other_settings(system: System, evaluation: Evaluation) -> str:
     if len({each.fields for each in others}) > 1:
         parts.append("+".join(system.fields))
     return " ".join(parts)
-
-
-def _error(system: SystemResult, measure: str) -> Sequence[Sequence[float]] | None:
-    found = system.means[measure]
-    if found.low is None or found.high is None:
-        return None
-    return [[found.mean - found.low], [found.high - found.mean]]
 
 
 def _svg(name: str, title: str, draw: Callable[[Axes], None]) -> str:

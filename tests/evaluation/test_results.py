@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.config.model import Config
+from sidecar.errors import SidecarError
 from sidecar.evaluation.answers import outcome, read_hits, stages
+from sidecar.evaluation.experiment import Experiment, sidecar_config, tasks
 from sidecar.evaluation.journal import Answer
 from sidecar.evaluation.results import SystemResult, comparisons, gains, latency, measured, trec_run
+from sidecar.evaluation.searching import whole
 from sidecar.evaluation.statistics import Statistics
+from sidecar.evaluation.systems import sweep, systems
 
 QRELS = {"q1": {"a": 1}, "q2": {"b": 1}, "q3": {"c": 1}}
 TIED = {"q1": [("a", 1.0), ("b", 1.0)], "q2": [("b", 2.0), ("a", 1.0)], "q3": []}
@@ -68,3 +73,41 @@ def test_headers() -> None:
 def test_hits_without_scores_keep_their_order_and_an_id_counts_once() -> None:
     hits = [{"_id": "a", "_score": None}, {"_id": "b", "_score": None}, {"_id": "a", "_score": None}]
     assert read_hits({"hits": {"hits": hits}}) == [("a", 0.0), ("b", -1.0)]
+
+
+@pytest.mark.parametrize("flaw", [{"timed_out": True}, {"_shards": {"total": 2, "successful": 1, "failed": 1}}])
+def test_an_answer_in_part_is_not_measured(flaw: dict[str, object]) -> None:
+    with pytest.raises(SidecarError, match="Elasticsearch answered in part"):
+        whole({"timed_out": False, "_shards": {"total": 2, "successful": 2, "failed": 0}, **flaw})
+
+
+def test_points_of_a_sweep_share_scores_and_what_is_timed_does_not() -> None:
+    config = Config.model_validate({"indices": {"i": {"fields": ["text"]}}})
+    mapping = config.indices["i"]
+    points = systems(sweep(["window_size=10,20"]), mapping, "bundled")
+    experiment = Experiment(
+        config=config,
+        index="i",
+        mapping=mapping,
+        body={},
+        queries={"q1": "text"},
+        systems=points,
+        depth=10,
+        latency_queries=1,
+        concurrency=1,
+    )
+    assert sidecar_config(experiment, points[0], cached=True).engine.score_cache > 0
+    assert sidecar_config(experiment, points[0], cached=False).engine.score_cache == 0
+    found = tasks(experiment, {"uuids": ["u"], "documents": 1})
+    assert [(task.name, task.timed) for task in found] == [
+        ("elasticsearch", False),
+        ("window=20", False),
+        ("window=10", False),
+        ("elasticsearch", True),
+        ("window=20", True),
+        ("window=10", True),
+    ]
+    assert len({task.key for task in found}) == 6
+    assert {task.key for task in tasks(experiment, {"uuids": ["u"], "documents": 2})}.isdisjoint(
+        {task.key for task in found}
+    )
