@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 from aiohttp import web
-from hardening.fuzz import fuzz
+from hardening.fuzz_proxy import fuzz
 from hardening.mutations import VALID, case
 from hardening.witness import Witness
 
