@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from sidecar.reasons import Reason
+
 
 class SidecarError(Exception):
     """Base of all errors with a message for the user."""
@@ -56,7 +58,7 @@ class UpstreamError(SidecarError):
 
     exit_code = 4
 
-    def __init__(self, message: str, *, reason: str = "upstream_unreachable") -> None:
+    def __init__(self, message: str, *, reason: Reason = Reason.UPSTREAM_UNREACHABLE) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -65,22 +67,22 @@ class ScoringError(SidecarError):
     """Scores could not be had; ``reason`` is the short name used in headers and metrics."""
 
     exit_code = 5
-    reason: ClassVar[str] = "scoring"
+    reason: ClassVar[Reason]
 
 
 class QueueFull(ScoringError):
     """Admission refused the request: too many pairs are waiting."""
 
-    reason = "queue_full"
+    reason = Reason.QUEUE_FULL
 
 
 class DeadlineExceeded(ScoringError):
     """The time allowed for scoring ran out."""
 
-    reason = "deadline"
+    reason = Reason.DEADLINE
 
 
 class BackendFailed(ScoringError):
     """The model raised, or its scores were non-finite or too few."""
 
-    reason = "model_error"
+    reason = Reason.MODEL_ERROR

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from sidecar.reasons import Reason
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
@@ -21,7 +23,7 @@ class RescoreRecord:
     """What became of one search. Times are seconds."""
 
     outcome: Literal["reranked", "passed", "failed"]
-    reason: str | None = None
+    reason: Reason | None = None
     endpoint: str = "search"
     mapping: str | None = None
     model: str | None = None

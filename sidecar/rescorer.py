@@ -11,6 +11,7 @@ from sidecar.config.match import Match
 from sidecar.config.model import Config
 from sidecar.errors import UpstreamError
 from sidecar.events import RescoreObserver, RescoreRecord
+from sidecar.reasons import Reason
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.endpoints import Endpoints
@@ -79,7 +80,7 @@ class Rescorer:
         if isinstance(route, Skipped):
             return PassThrough(route.reason)
         if not config.indices:
-            return PassThrough("no_mapping")
+            return PassThrough(Reason.NO_MAPPING)
         return self._endpoints.refused(route)
 
     def _passed(self, passed: PassThrough, route: Route) -> PassThrough:
@@ -96,12 +97,12 @@ class Rescorer:
         try:
             found = await self._found(route, target, request, fetch)
         except UpstreamError as problem:
-            if problem.reason != "answer_too_large":
+            if problem.reason != Reason.ANSWER_TOO_LARGE:
                 raise
             found = PassThrough(problem.reason, body=without_override(request))
         except Exception:
             _log.exception("a search could not be rescored; the client gets Elasticsearch's own answer")
-            found = PassThrough("internal_error", body=without_override(request))
+            found = PassThrough(Reason.INTERNAL_ERROR, body=without_override(request))
         return self._told(found, route, target, request, self._clock() - started)
 
     async def _found(self, route: Route, target: Target, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
@@ -134,7 +135,7 @@ class Rescorer:
 
 def _of_passed(passed: PassThrough, target: Target) -> RescoreRecord:
     return RescoreRecord(
-        outcome="failed" if passed.reason == "internal_error" else "passed",
+        outcome="failed" if passed.reason == Reason.INTERNAL_ERROR else "passed",
         reason=passed.reason,
         mapping=None if target.match is None else target.match.pattern,
     )

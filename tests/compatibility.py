@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.config.reference import replaced
-from sidecar.search import reasons
+from sidecar.reasons import Reason
 from tests import compatibility_endpoints
 from tests.compatibility_endpoints import Endpoint
 
@@ -106,19 +106,19 @@ def _lists() -> tuple[Feature, ...]:
     return (
         with_body("`from`, `size`", {"size": 5}, {"from": 3, "size": 5}, {"from": 95, "size": 10}, {"size": "3"}),
         with_parameters("`from`, `size` as parameters", "from=3&size=5"),
-        with_body("`size: 0`", {"size": 0}, outcome=reasons.SIZE_0),
-        with_body("a page after the window", {"from": 100}, outcome=reasons.BEYOND_WINDOW),
-        with_body("`from`, `size` that are no numbers", {"size": "ten"}, {"from": -1}, outcome=reasons.BAD_PARAMETERS),
+        with_body("`size: 0`", {"size": 0}, outcome=Reason.SIZE_0),
+        with_body("a page after the window", {"from": 100}, outcome=Reason.BEYOND_WINDOW),
+        with_body("`from`, `size` that are no numbers", {"size": "ten"}, {"from": -1}, outcome=Reason.BAD_PARAMETERS),
         with_body("`sort` by `_score` alone", *({"sort": s} for s in (["_score"], "_score", [{"_score": "desc"}], []))),
         with_body(
             "`sort` by anything else",
             *({"sort": s} for s in (["n"], [{"_score": "asc"}], ["_score", "n"])),
-            outcome=reasons.SORTED,
+            outcome=Reason.SORTED,
         ),
         with_parameters("`sort` as a parameter", "sort=_score:desc", "sort=_score"),
-        with_body("`search_after`", {"sort": ["n"], "search_after": [5]}, outcome=reasons.SEARCH_AFTER),
-        with_parameters("`scroll`", "scroll=1m", outcome=reasons.SCROLL),
-        with_body("`slice`", {"slice": {"id": 0, "max": 2}}, outcome=reasons.SLICED),
+        with_body("`search_after`", {"sort": ["n"], "search_after": [5]}, outcome=Reason.SEARCH_AFTER),
+        with_parameters("`scroll`", "scroll=1m", outcome=Reason.SCROLL),
+        with_body("`slice`", {"slice": {"id": 0, "max": 2}}, outcome=Reason.SLICED),
         with_body(
             "`collapse`, also with `inner_hits`",
             {"collapse": {"field": "tag"}},
@@ -148,7 +148,7 @@ def _queries() -> tuple[Feature, ...]:
             "a query without text",
             {"query": {"match_all": {}}},
             {"query": {"term": {"tag": "t1"}}},
-            outcome=reasons.NO_QUERY_TEXT,
+            outcome=Reason.NO_QUERY_TEXT,
         ),
         with_searches(
             "`q`, `df`, `analyzer`, `analyze_wildcard`, `default_operator`, `lenient`",
@@ -174,11 +174,11 @@ def _queries() -> tuple[Feature, ...]:
             "`knn` alone",
             nested({"knn": KNN}),
             nested({"retriever": {"knn": KNN}}),
-            outcome=reasons.NO_QUERY_TEXT,
+            outcome=Reason.NO_QUERY_TEXT,
             note="rescored where the text is embedded by Elasticsearch, or given in `ext.rescore.query`",
         ),
         with_searches(
-            "`knn` or `semantic` without `k`, a page after the first", nested(pages), outcome=reasons.KNN_SIZE
+            "`knn` or `semantic` without `k`, a page after the first", nested(pages), outcome=Reason.KNN_SIZE
         ),
         with_body(
             "`retriever`: `standard`, `rescorer`",
@@ -208,7 +208,7 @@ def _queries() -> tuple[Feature, ...]:
         with_body(
             "a `size` above `rank_window_size`",
             {"retriever": {"rrf": RANKED}, "size": 60},
-            outcome=reasons.RANK_WINDOW,
+            outcome=Reason.RANK_WINDOW,
             test="test_stood_in.py::test_a_size_above_the_rank_window",
         ),
     )
@@ -238,7 +238,7 @@ def _answers() -> tuple[Feature, ...]:
             {"fields": [{"field": "n"}, "title.raw"], "_source": ["tag"]},
         ),
         with_body("`stored_fields`", {"stored_fields": ["title"]}, {"stored_fields": ["*"]}, {"stored_fields": []}),
-        with_body("`stored_fields: _none_`", {"stored_fields": "_none_"}, outcome=reasons.STORED_FIELDS_NONE),
+        with_body("`stored_fields: _none_`", {"stored_fields": "_none_"}, outcome=Reason.STORED_FIELDS_NONE),
         with_body("`docvalue_fields`", {"docvalue_fields": ["n", "tag"], "_source": ["n"]}),
         with_parameters("`stored_fields`, `docvalue_fields` as parameters", "stored_fields=body&docvalue_fields=n"),
         with_body("`script_fields`", {"script_fields": {"x": {"script": "1"}}}, test=STOOD_IN),
@@ -290,7 +290,7 @@ def _answers() -> tuple[Feature, ...]:
             "`format` or `Accept`: yaml, cbor, smile",
             *(Search(body=QUERY, parameters=f"format={kind}") for kind in ("yaml", "cbor", "smile")),
             *(Search(body=QUERY, headers={"Accept": f"application/{kind}"}) for kind in ("yaml", "cbor")),
-            outcome=reasons.ANSWER_FORMAT,
+            outcome=Reason.ANSWER_FORMAT,
             test="test_features.py::test_other_answer_formats_pass",
         ),
     )
@@ -322,7 +322,7 @@ def _requests() -> tuple[Feature, ...]:
         with_body(
             "`pit` with `sort`",
             {"pit": {"id": "opened"}, "sort": ["_score"]},
-            outcome=reasons.SORTED,
+            outcome=Reason.SORTED,
             test="test_point_in_time.py::test_sorted_pits_pass_so_that_search_after_loses_nothing",
         ),
         with_searches(
@@ -342,7 +342,7 @@ def _requests() -> tuple[Feature, ...]:
         with_body(
             "`ext.rescore.enabled: false`",
             {"ext": {"rescore": {"enabled": False}}},
-            outcome=reasons.DISABLED,
+            outcome=Reason.DISABLED,
             test="test_search.py::test_what_is_not_rescored_says_why",
         ),
         with_body(
@@ -360,7 +360,7 @@ def _requests() -> tuple[Feature, ...]:
                 Search(body=QUERY, headers={"Content-Type": f"application/{kind}"})
                 for kind in ("yaml", "cbor", "smile")
             ),
-            outcome=reasons.BODY_FORMAT,
+            outcome=Reason.BODY_FORMAT,
         ),
         with_searches(
             "versioned media types", Search(body=QUERY, headers={"Accept": VERSIONED, "Content-Type": VERSIONED})

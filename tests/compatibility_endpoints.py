@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.search import reasons
+from sidecar.reasons import Reason
 
 _INDICES = "test_index_expressions.py::test_an_expression"
 _PASSES = "test_features.py::test_an_endpoint_that_passes"
@@ -102,18 +102,18 @@ ENDPOINTS = (
         "test_point_in_time.py::test_a_pit_that_is_opened_here_is_known",
         "its searches are rescored",
     ),
-    _skipped("`_search/scroll`", "/_search/scroll", reasons.SCROLL),
-    _skipped("`_knn_search`", "/i/_knn_search", reasons.KNN_SEARCH),
-    _skipped("`_mvt`", "/i/_mvt/f/1/1/1", reasons.VECTOR_TILE),
-    _skipped("`_rank_eval`", "/i/_rank_eval", reasons.RANK_EVAL),
-    _skipped("`_rollup_search`", "/i/_rollup_search", reasons.ROLLUP),
-    _skipped("`_eql/search`", "/i/_eql/search", reasons.EQL),
-    _skipped("`_fleet/_fleet_search`", "/i/_fleet/_fleet_search", reasons.FLEET_SEARCH),
-    _skipped("`_fleet/_fleet_msearch`", "/i/_fleet/_fleet_msearch", reasons.FLEET_SEARCH),
+    _skipped("`_search/scroll`", "/_search/scroll", Reason.SCROLL),
+    _skipped("`_knn_search`", "/i/_knn_search", Reason.KNN_SEARCH),
+    _skipped("`_mvt`", "/i/_mvt/f/1/1/1", Reason.VECTOR_TILE),
+    _skipped("`_rank_eval`", "/i/_rank_eval", Reason.RANK_EVAL),
+    _skipped("`_rollup_search`", "/i/_rollup_search", Reason.ROLLUP),
+    _skipped("`_eql/search`", "/i/_eql/search", Reason.EQL),
+    _skipped("`_fleet/_fleet_search`", "/i/_fleet/_fleet_search", Reason.FLEET_SEARCH),
+    _skipped("`_fleet/_fleet_msearch`", "/i/_fleet/_fleet_msearch", Reason.FLEET_SEARCH),
     _skipped(
         "`_application/search_application/<name>/_search`",
         "/_application/search_application/x/_search",
-        reasons.SEARCH_APPLICATION,
+        Reason.SEARCH_APPLICATION,
     ),
     Endpoint("`_count`", "POST", "/i/_count", UNTOUCHED, _UNTOUCHED),
     Endpoint("`_explain`", "POST", "/i/_explain/1", UNTOUCHED, _UNTOUCHED),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
 from elasticsearch import Elasticsearch
 
 from sidecar.config.model import IndexMapping
-from sidecar.search import reasons, routes
+from sidecar.reasons import Reason
+from sidecar.search import routes
 from sidecar.search.plan import RescorePlan, plan
 from sidecar.search.routes import NotSearch, Skipped, parameters, route
 from sidecar.search.types import PassThrough, SearchRequest
@@ -57,13 +59,11 @@ def test_every_endpoint_of_the_router_is_in_the_table() -> None:
 
 
 def test_every_reason_that_a_request_alone_decides_is_in_the_table() -> None:
-    """Those of `search.reasons` that have a name there, since a module of `search` decides them."""
-    tree = ast.parse(Path(reasons.__file__).read_text())
-    names = {
-        node.target.id for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-    }
+    """Those that a module of `search` names."""
+    modules = Path(routes.__file__).parent.glob("*.py")
+    names = {name for module in modules for name in re.findall(r"\bReason\.([A-Z_0-9]+)", module.read_text())}
     told = " ".join([*(row.outcome for row in FEATURES), *(row.outcome for row in ENDPOINTS)])
-    missing = {name for name in names - {"DESCRIPTIONS"} if getattr(reasons, name) not in told}
+    missing = {name for name in names if Reason[name] not in told}
     assert missing == {"UNPARSABLE"}  # which no decoded body can show
 
 

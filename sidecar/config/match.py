@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.config.model import IndexMapping
+from sidecar.reasons import Reason
 from sidecar.search.types import PassThrough
 
 _EVERY = "*"
 _DATA = "::data"
-_NONE = PassThrough("no_mapping")
-_MIXED = PassThrough("mixed_mappings")
+_NONE = PassThrough(Reason.NO_MAPPING)
+_MIXED = PassThrough(Reason.MIXED_MAPPINGS)
 
 
 @dataclass(frozen=True, slots=True)

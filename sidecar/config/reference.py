@@ -15,8 +15,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from sidecar.config.model import Config, Section
+from sidecar.reasons import Reason
 from sidecar.scoring.catalog import markdown
-from sidecar.search.reasons import DESCRIPTIONS
 
 PAGES = ("docs/configuration.md", "docs/operations.md", "docs/models.md")
 _ANNOTATED_NAMES = {float: "time", int: "size"}
@@ -109,7 +109,7 @@ def _default(field: FieldInfo) -> str:
 
 def reason_table() -> str:
     """Give the documentation's table of reasons why a search is not rescored."""
-    rows = [f"| `{reason}` | {text.replace('|', chr(92) + '|')} |" for reason, text in sorted(DESCRIPTIONS.items())]
+    rows = [f"| `{reason}` | {reason.description.replace('|', chr(92) + '|')} |" for reason in sorted(Reason)]
     return "\n".join(["| reason | meaning |", "|---|---|", *rows, ""])
 
 

@@ -20,6 +20,7 @@ from sidecar.proxy.headers import Headers, end_to_end, lowered, typed_as_json, v
 from sidecar.proxy.raw_response import RawResponse, error_response
 from sidecar.proxy.refusals import origin_form, refusal
 from sidecar.proxy.upstream import Upstream
+from sidecar.reasons import Reason
 from sidecar.rescorer import Target
 from sidecar.rescoring.answer import Answer
 from sidecar.search.routes import NotSearch, Route, route
@@ -28,7 +29,7 @@ from sidecar.upstream_types import Fetch, UpstreamAnswer
 
 _log = logging.getLogger("sidecar.proxy")
 _RESET = struct.pack("ii", 1, 0)  # lingering for no time: closing sends a reset (socket(7))
-_STATUS = {"upstream_timeout": 504}
+_STATUS = {Reason.UPSTREAM_TIMEOUT: 504}
 
 
 class Rescorer(Protocol):
@@ -87,13 +88,13 @@ class Handler:
         limit = exchange.config.max_search_body
         raw, rest = await bodies.read_up_to(exchange.request, limit, exchange.patience)
         if rest is not None:
-            return await exchange.forward(rest, "body_too_large")
+            return await exchange.forward(rest, Reason.BODY_TOO_LARGE)
         try:
             body = content_coding.decode(raw, exchange.lowered.get("content-encoding"), limit)
         except content_coding.TooLargeError:
-            return await exchange.forward(raw, "body_too_large")
+            return await exchange.forward(raw, Reason.BODY_TOO_LARGE)
         except ValueError:
-            return await exchange.forward(raw, "body_encoding")
+            return await exchange.forward(raw, Reason.BODY_ENCODING)
         asked = SearchRequest(method=exchange.method, target=exchange.target, body=body, headers=exchange.lowered)
         outcome = await self._rescorer.answer(found, matched, asked, exchange.fetch)
         if isinstance(outcome, Answer):
@@ -137,12 +138,12 @@ class _Exchange:
         sent = [(name, value) for name, value in own if not name.lower().startswith("x-rescore-")]
         return await self._upstream.fetch(method, target, sent, body, timeout, self.config.max_search_answer)
 
-    async def forward_edited(self, body: bytes, reason: str) -> web.StreamResponse:
+    async def forward_edited(self, body: bytes, reason: Reason) -> web.StreamResponse:
         """Forward a body that differs from the client's: its length and coding are new."""
         self._headers = without(self._headers, ("content-encoding", "content-length"))
         return await self.forward(body, reason)
 
-    async def forward(self, body: bytes | AsyncIterator[bytes] | None, reason: str | None = None) -> RawResponse:
+    async def forward(self, body: bytes | AsyncIterator[bytes] | None, reason: Reason | None = None) -> RawResponse:
         """Stream the request to Elasticsearch and its answer back.
 
         Raises:

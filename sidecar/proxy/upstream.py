@@ -25,6 +25,7 @@ from sidecar.proxy import content_coding, wire
 from sidecar.proxy.balancing import Balancer
 from sidecar.proxy.headers import Headers, one_spelling, value_of, without
 from sidecar.proxy.upstream_request import PATH, RawRequest
+from sidecar.reasons import Reason
 from sidecar.upstream_types import UpstreamAnswer
 
 _SKIPPED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -158,12 +159,12 @@ class Upstream:
             raise
         except _STALE as problem:
             message = f"Elasticsearch closed the connection before it answered: {problem!r}"
-            raise UpstreamError(message, reason="upstream_reset") from problem
+            raise UpstreamError(message, reason=Reason.UPSTREAM_RESET) from problem
         except TimeoutError as late:
-            raise UpstreamError("Elasticsearch did not answer in time", reason="upstream_timeout") from late
+            raise UpstreamError("Elasticsearch did not answer in time", reason=Reason.UPSTREAM_TIMEOUT) from late
         except aiohttp.ClientError as problem:
             message = f"Elasticsearch's answer could not be read: {problem}"
-            raise UpstreamError(message, reason="upstream_protocol") from problem
+            raise UpstreamError(message, reason=Reason.UPSTREAM_PROTOCOL) from problem
 
     async def _attempt(self, url: str, request: _Request) -> aiohttp.ClientResponse:
         if self._session is None:
@@ -197,7 +198,7 @@ class Upstream:
         try:
             decoded = content_coding.decode(raw, value_of(answered, "content-encoding"), limit)
         except content_coding.TooLargeError as problem:
-            raise UpstreamError(f"the answer is larger than {limit} bytes", reason="answer_too_large") from problem
+            raise UpstreamError(f"the answer is larger than {limit} bytes", reason=Reason.ANSWER_TOO_LARGE) from problem
         kept = without(answered, ("content-encoding", "content-length", "transfer-encoding", "connection"))
         return UpstreamAnswer(
             status=response.status,
@@ -238,12 +239,12 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
         async for piece in response.content.iter_any():
             size += len(piece)
             if size > limit:
-                raise UpstreamError(f"the answer is larger than {limit} bytes", reason="answer_too_large")
+                raise UpstreamError(f"the answer is larger than {limit} bytes", reason=Reason.ANSWER_TOO_LARGE)
             pieces.append(piece)
     except (aiohttp.ClientError, ConnectionError) as problem:
-        raise UpstreamError(f"Elasticsearch's answer was cut short: {problem}", reason="upstream_cut") from problem
+        raise UpstreamError(f"Elasticsearch's answer was cut short: {problem}", reason=Reason.UPSTREAM_CUT) from problem
     except TimeoutError as late:
-        raise UpstreamError("Elasticsearch did not answer in time", reason="upstream_timeout") from late
+        raise UpstreamError("Elasticsearch did not answer in time", reason=Reason.UPSTREAM_TIMEOUT) from late
     return b"".join(pieces)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from sidecar.config.match import Match
 from sidecar.events import RescoreRecord
+from sidecar.reasons import Reason
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.lookup import with_texts
@@ -75,7 +76,7 @@ class AsyncSearches:
         plan = replace(planned, filter_path=None)
         found = _read(upstream.body, plan)
         if found is None:
-            return PassThrough("unreadable_answer", body=planned.original_body)
+            return PassThrough(Reason.UNREADABLE_ANSWER, body=planned.original_body)
         if found.state.id is not None:
             self._plans.put(found.state.id, replace(plan, body=b"", original_body=None))
         return await self._answer(upstream, found, plan, planned.filter_path, fetch)
@@ -89,14 +90,14 @@ class AsyncSearches:
         plan = self._plans.get(name)
         params = parameters(request.target)
         if plan is None:
-            return PassThrough("async_unknown")
+            return PassThrough(Reason.ASYNC_UNKNOWN)
         if not json_answer(request.headers.get("accept"), params.get("format")):
-            return PassThrough("answer_format")
+            return PassThrough(Reason.ANSWER_FORMAT)
         target = with_parameters(request.target, frozenset({"filter_path"}), {})
         upstream = await fetch(request.method, target, request.body or None, None)
         found = _read(upstream.body, plan) if upstream.status == 200 else None
         if found is None:
-            return PassThrough("upstream_error")
+            return PassThrough(Reason.UPSTREAM_ERROR)
         return await self._answer(upstream, found, plan, params.get("filter_path"), fetch)
 
     async def _answer(
@@ -112,15 +113,15 @@ class AsyncSearches:
 
     async def _applied(self, found: _Read, plan: RescorePlan) -> Applied:
         if found.state.is_running:
-            return _unscored(found.first, plan, "async_running")
+            return _unscored(found.first, plan, Reason.ASYNC_RUNNING)
         if plan.mapping.mode == "shadow":
             self._shadow.compare(found.first, plan)
-            return _unscored(found.first, plan, "shadow")
+            return _unscored(found.first, plan, Reason.SHADOW)
         started = self._pipeline.now() - found.first.took
         return await self._pipeline.finish(found.first, plan, started)
 
 
-def _unscored(first: FirstStage, plan: RescorePlan, reason: str) -> Applied:
+def _unscored(first: FirstStage, plan: RescorePlan, reason: Reason) -> Applied:
     record = RescoreRecord(outcome="passed", reason=reason, mapping=plan.pattern)
     return Applied(body=unscored_body(first, plan), record=record)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sidecar.config.match import Match
 from sidecar.config.model import Config
 from sidecar.events import RescoreObserver, RescoreRecord
+from sidecar.reasons import Reason
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.async_search import AsyncSearches
@@ -45,7 +46,7 @@ class Endpoints:
     def refused(self, route: Route) -> PassThrough | None:
         """Give the reason not even to read a request's body, or None."""
         if isinstance(route, routes.AsyncGet) and not self._async.knows(route.id):
-            return PassThrough("async_unknown")
+            return PassThrough(Reason.ASYNC_UNKNOWN)
         return None
 
     async def answer(
@@ -108,7 +109,7 @@ class Endpoints:
     async def _open(self, route: routes.PointInTimeOpen, found: Match, request: SearchRequest, fetch: Fetch) -> Answer:
         upstream = await fetch(request.method, request.target, request.body or None, None)
         self._points.learn_opened(upstream, route.index)
-        record = RescoreRecord(outcome="passed", reason="pit_open", mapping=found.pattern)
+        record = RescoreRecord(outcome="passed", reason=Reason.PIT_OPEN, mapping=found.pattern)
         return answer.from_upstream(upstream, record)
 
     def _subs(self, default: str | None, match: MatchName) -> Callable[[SubSearch], Awaitable[Match | PassThrough]]:

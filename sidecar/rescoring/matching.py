@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sidecar.config.match import Match, match
 from sidecar.config.model import Config
+from sidecar.reasons import Reason
 from sidecar.rescoring.resolver import IndexResolver
 from sidecar.search.types import PassThrough
 from sidecar.upstream_types import Fetch
@@ -25,7 +26,7 @@ async def match_expression(
     An expression that is written in the configuration costs no request. ``None`` means all indices.
     """
     if not config.indices:
-        return PassThrough("no_mapping")
+        return PassThrough(Reason.NO_MAPPING)
     expression = expression or _ALL
     by_name = match(config.indices, expression.split(","))
     if isinstance(by_name, Match):

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 
 from sidecar.config.model import IndexMapping
+from sidecar.reasons import Reason
 from sidecar.search.types import PassThrough
 
 _BUCKETS = 10_000
@@ -28,4 +29,4 @@ def control(mapping: IndexMapping, headers: Mapping[str, str]) -> PassThrough | 
     value = headers.get(mapping.split_header.lower())
     if value is not None and bucket(value) < mapping.split_percent * _BUCKETS / 100:
         return None
-    return PassThrough("split_control")
+    return PassThrough(Reason.SPLIT_CONTROL)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from sidecar.config.match import Match
 from sidecar.errors import UpstreamError
 from sidecar.events import RescoreRecord, summary
+from sidecar.reasons import Reason
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.multi_fetch import Asked, Fetched, Planned, UnusableError, fetch_all
@@ -51,11 +52,11 @@ class MultiSearch:
             UpstreamError: Elasticsearch did not answer.
         """
         if not json_body(request.headers.get("content-type")):
-            return PassThrough("body_format")
+            return PassThrough(Reason.BODY_FORMAT)
         try:
             subs = multi.split(request.body)
         except ValueError:
-            return PassThrough("unparsable")
+            return PassThrough(Reason.UNPARSABLE)
         plans = await self.plans(subs, request, match)
         target = request.target
         asked = Asked(request=request, subs=subs, rendered=subs, plans=plans, search_target=target, strict=strict)
@@ -83,9 +84,9 @@ class MultiSearch:
         try:
             fetched = await fetch_all(asked, fetch)
         except UnusableError as problem:
-            return PassThrough(str(problem), body=asked.edited())
+            return PassThrough(problem.reason, body=asked.edited())
         except UpstreamError as problem:
-            if problem.reason != "answer_too_large":
+            if problem.reason != Reason.ANSWER_TOO_LARGE:
                 raise
             return PassThrough(problem.reason, body=asked.edited())
         return await self._finish(asked, fetched, started)
@@ -116,7 +117,7 @@ class MultiSearch:
         for i, (first, plan) in work.items():
             if plan.mapping.mode == "shadow":
                 self._shadow.compare(first, plan)
-                record = RescoreRecord(outcome="passed", reason="shadow", mapping=plan.pattern)
+                record = RescoreRecord(outcome="passed", reason=Reason.SHADOW, mapping=plan.pattern)
                 done[i] = Applied(body=unscored_body(first, plan), record=record)
         return done
 
@@ -132,10 +133,10 @@ def _unplanned(planned: Planned) -> RescoreRecord:
     if isinstance(planned, PassThrough):
         return RescoreRecord(outcome="passed", reason=planned.reason)
     if isinstance(planned, BadRequest):
-        return RescoreRecord(outcome="passed", reason="bad_override")
-    return RescoreRecord(outcome="passed", reason="widened_refused", mapping=planned.pattern)
+        return RescoreRecord(outcome="passed", reason=Reason.BAD_OVERRIDE)
+    return RescoreRecord(outcome="passed", reason=Reason.WIDENED_REFUSED, mapping=planned.pattern)
 
 
-def _common_reason(plans: Sequence[Planned]) -> str:
+def _common_reason(plans: Sequence[Planned]) -> Reason:
     reasons = {planned.reason for planned in plans if isinstance(planned, PassThrough)}
-    return reasons.pop() if len(reasons) == 1 else "several_reasons"
+    return reasons.pop() if len(reasons) == 1 else Reason.SEVERAL_REASONS

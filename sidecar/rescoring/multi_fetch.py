@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from sidecar.reasons import Reason
 from sidecar.rescoring import answer
 from sidecar.rescoring.lookup import with_texts
 from sidecar.rescoring.pipeline import read_or_none
@@ -106,7 +107,11 @@ class Fetched:
 
 
 class UnusableError(ValueError):
-    """The answer to the widened request is of no use; the message is the reason to pass through."""
+    """The answer to the widened request is of no use; ``reason`` says why the request passes through."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 async def fetch_all(asked: Asked, fetch: Fetch) -> Fetched:
@@ -166,11 +171,11 @@ async def _ask(lines: Mapping[int, Line], method: str, fetched: Fetched, fetch: 
 
 def _take(upstream: UpstreamAnswer, wanted: Sequence[int], fetched: Fetched) -> None:
     if upstream.status != 200:
-        raise UnusableError("widened_refused")
+        raise UnusableError(Reason.WIDENED_REFUSED)
     try:
         found = multi.envelope(upstream.body, len(wanted))
     except ValueError as problem:
-        raise UnusableError("unreadable_answer") from problem
+        raise UnusableError(Reason.UNREADABLE_ANSWER) from problem
     fetched.items.update({i: found.item(at) for at, i in enumerate(wanted)})
     if fetched.upstream is None:
         fetched.upstream, fetched.envelope = upstream, found

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.errors import BackendFailed, ScoringError
 from sidecar.events import RescoreRecord
+from sidecar.reasons import Reason
 from sidecar.resilience.circuit_breaker import CircuitBreaker
 from sidecar.scoring.types import Scorer, ScoreRequest, Scores
 from sidecar.search.plan import RescorePlan
@@ -53,13 +54,13 @@ def score_request(first: FirstStage, plan: RescorePlan, deadline: float, *, back
     )
 
 
-def unscorable(first: FirstStage, plan: RescorePlan) -> str | None:
+def unscorable(first: FirstStage, plan: RescorePlan) -> Reason | None:
     """Give the reason why these hits need no scores, or None when they do."""
     hits = first.hits[: plan.window.size_rescored]
     if not hits:
-        return "no_hits"
+        return Reason.NO_HITS
     if not any(hit.text.strip() for hit in hits):
-        return "no_document_text"
+        return Reason.NO_DOCUMENT_TEXT
     return None
 
 
@@ -78,10 +79,10 @@ class Pipeline:
     def refusal(self, plan: RescorePlan) -> PassThrough | None:
         """Give a reason not to ask the model at all, before Elasticsearch is asked for more hits."""
         if not self._scorer.ready:
-            return PassThrough("model_loading")
+            return PassThrough(Reason.MODEL_LOADING)
         breaker = self._breakers.get(plan.settings.model, CircuitBreaker())
         if not breaker.allows(self._clock()):
-            return PassThrough("circuit_open")
+            return PassThrough(Reason.CIRCUIT_OPEN)
         self._breakers[plan.settings.model] = breaker.probing(self._clock())
         return None
 
@@ -151,8 +152,8 @@ class Pipeline:
         return Applied(body=body, record=record)
 
     def _failed(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, problem: BaseException) -> Applied:
-        reason = problem.reason if isinstance(problem, ScoringError) else "internal_error"
-        if reason == "internal_error":
+        reason = problem.reason if isinstance(problem, ScoringError) else Reason.INTERNAL_ERROR
+        if reason == Reason.INTERNAL_ERROR:
             _log.error("scoring failed; the client gets Elasticsearch's own answer", exc_info=problem)
         self._settle(plan, problem)
         return self._unscored(first, plan, replace(record, outcome="failed", reason=reason))

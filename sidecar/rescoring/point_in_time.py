@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sidecar.reasons import Reason
 from sidecar.rescoring.remembered import Remembered
 from sidecar.search.plan import without_override
 from sidecar.search.types import PassThrough, SearchRequest
@@ -72,7 +73,7 @@ class PointsInTime:
 
     def known(self, name: str) -> str | PassThrough:
         """Give the index expression of the PIT ``name``, if it is known."""
-        return self._known.get(name) or PassThrough("pit_unknown")
+        return self._known.get(name) or PassThrough(Reason.PIT_UNKNOWN)
 
     async def find(self, name: str, request: SearchRequest, fetch: Fetch) -> str | PassThrough:
         """Give the index expression of the PIT ``name``; an unknown one is searched as it came, to see its hits.

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sidecar.config.match import Match
 from sidecar.events import RescoreRecord
+from sidecar.reasons import Reason
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.lookup import with_texts
@@ -66,11 +67,11 @@ class SingleSearch:
             return refused(upstream, planned)
         first = read_or_none(upstream.body, planned)
         if first is None:
-            return PassThrough("unreadable_answer", body=planned.original_body)
+            return PassThrough(Reason.UNREADABLE_ANSWER, body=planned.original_body)
         first = await with_texts(first, planned, fetch)
         if planned.mapping.mode == "shadow":
             self._shadow.compare(first, planned)
-            record = RescoreRecord(outcome="passed", reason="shadow", mapping=planned.pattern)
+            record = RescoreRecord(outcome="passed", reason=Reason.SHADOW, mapping=planned.pattern)
             return answer.from_upstream(upstream, record, unscored_body(first, planned))
         applied = await self._pipeline.finish(first, planned, started)
         return answer.from_upstream(upstream, applied.record, applied.body)
@@ -78,7 +79,7 @@ class SingleSearch:
 
 def bad_override(planned: BadRequest, match: Match) -> Answer:
     """Give the 400 that names the wrong override."""
-    record = RescoreRecord(outcome="passed", reason="bad_override", mapping=match.pattern)
+    record = RescoreRecord(outcome="passed", reason=Reason.BAD_OVERRIDE, mapping=match.pattern)
     return answer.error(400, "illegal_argument_exception", planned.message, record)
 
 
@@ -86,6 +87,6 @@ def refused(upstream: UpstreamAnswer, planned: RescorePlan) -> Answer | PassThro
     """Give Elasticsearch's error where the search as it came would have it, too; else have that one sent."""
     final = upstream.status in _FINAL_STATUSES and _CIRCUIT_BREAKING not in upstream.body
     if not final or planned.filter_path is not None:
-        return PassThrough("widened_refused", body=planned.original_body)
-    record = RescoreRecord(outcome="passed", reason="upstream_error", mapping=planned.pattern)
+        return PassThrough(Reason.WIDENED_REFUSED, body=planned.original_body)
+    record = RescoreRecord(outcome="passed", reason=Reason.UPSTREAM_ERROR, mapping=planned.pattern)
     return answer.from_upstream(upstream, record)

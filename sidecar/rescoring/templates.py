@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from sidecar.config.match import Match
 from sidecar.events import RescoreRecord
+from sidecar.reasons import Reason
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.multi import MatchSub, MultiSearch
@@ -38,10 +39,10 @@ class Templates:
             UpstreamError: Elasticsearch did not answer.
         """
         if not templates.takes_parameters(request.target):
-            return PassThrough("template_parameters")
+            return PassThrough(Reason.TEMPLATE_PARAMETERS)
         body = await _render(request.body, request, fetch)
         if body is None:
-            return PassThrough("template_failed")
+            return PassThrough(Reason.TEMPLATE_FAILED)
         search = templates.as_search(request, body)
         found = await self._single.answer(match, search, fetch)
         if isinstance(found, Answer) or found.body is None:
@@ -59,11 +60,11 @@ class Templates:
             UpstreamError: Elasticsearch did not answer.
         """
         if not json_body(request.headers.get("content-type")):
-            return PassThrough("body_format")
+            return PassThrough(Reason.BODY_FORMAT)
         try:
             subs = multi.split(request.body)
         except ValueError:
-            return PassThrough("unparsable")
+            return PassThrough(Reason.UNPARSABLE)
         gate = asyncio.Semaphore(_AT_A_TIME)
         planned = await asyncio.gather(*(self._plan(sub, request, match, fetch, gate) for sub in subs))
         asked = Asked(
@@ -86,7 +87,7 @@ class Templates:
         async with gate:
             body = await _render(sub.body, request, fetch)
         if body is None:
-            return sub, PassThrough("template_failed")
+            return sub, PassThrough(Reason.TEMPLATE_FAILED)
         search = replace(sub, body=body)
         return search, self._single.plan(found, multi.as_search(search, request))
 

@@ -15,7 +15,8 @@ from urllib.parse import quote
 import msgspec
 
 from sidecar.config.model import IndexMapping
-from sidecar.search import body_edits, reasons
+from sidecar.reasons import Reason
+from sidecar.search import body_edits
 from sidecar.search.documents import highlight_tags
 from sidecar.search.json_splice import members, whole
 from sidecar.search.list_limit import default_size, list_limit
@@ -80,7 +81,7 @@ def plan(
     try:
         read = _read(request, params)
     except ValueError:
-        return PassThrough(reasons.UNPARSABLE)
+        return PassThrough(Reason.UNPARSABLE)
     chosen = overrides(read.ext, request.headers, mapping, models)
     if isinstance(chosen, BadRequest):
         return chosen
@@ -117,13 +118,13 @@ def _body_refused(request: SearchRequest, params: dict[str, str]) -> PassThrough
     in_parameters = _SOURCE & params.keys()
     if request.body:
         if in_parameters:
-            return PassThrough(reasons.BAD_PARAMETERS)
-        return None if json_body(request.headers.get("content-type")) else PassThrough(reasons.BODY_FORMAT)
+            return PassThrough(Reason.BAD_PARAMETERS)
+        return None if json_body(request.headers.get("content-type")) else PassThrough(Reason.BODY_FORMAT)
     if not in_parameters:
         return None
     if in_parameters != _SOURCE:
-        return PassThrough(reasons.BAD_PARAMETERS)
-    return None if json_body(params["source_content_type"]) else PassThrough(reasons.BODY_FORMAT)
+        return PassThrough(Reason.BAD_PARAMETERS)
+    return None if json_body(params["source_content_type"]) else PassThrough(Reason.BODY_FORMAT)
 
 
 def _read(request: SearchRequest, params: dict[str, str]) -> _Read:
@@ -165,13 +166,13 @@ def _plan(
     request: SearchRequest, read: _Read, chosen: Overrides, mapping: IndexMapping, pattern: str
 ) -> RescorePlan | PassThrough:
     if not chosen.enabled:
-        return PassThrough(reasons.DISABLED)
+        return PassThrough(Reason.DISABLED)
     page = unsuitable(request.headers, read.value, read.params) or _page(read, chosen.window_size)
     if isinstance(page, PassThrough):
         return page
     text = chosen.query or query_text(read.value, read.params, mapping)
     if not text:
-        return PassThrough(reasons.NO_QUERY_TEXT)
+        return PassThrough(Reason.NO_QUERY_TEXT)
     return _widened(request, read, chosen, mapping, pattern, page, text)
 
 
@@ -181,7 +182,7 @@ def _page(read: _Read, window_size: int) -> Window | PassThrough:
         from_ = _whole_number(read.params.get("from", read.value.get("from", 0)))
         size = _whole_number(read.params.get("size", read.value.get("size", default_size(read.value))))
     except ValueError:
-        return PassThrough(reasons.BAD_PARAMETERS)
+        return PassThrough(Reason.BAD_PARAMETERS)
     return window(from_, size, window_size, list_limit(read.value, size))
 
 

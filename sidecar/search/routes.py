@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-from sidecar.search import reasons
+from sidecar.reasons import Reason
 
 _READ = frozenset({"GET", "POST"})
 
@@ -27,7 +27,7 @@ class NotSearch:
 class Skipped:
     """A search endpoint that is passed through, with the reason."""
 
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +100,14 @@ SEARCHES: dict[tuple[str, ...], Callable[[str | None], Route]] = {
 }
 # First words of further search endpoints, and why their answers are left alone.
 SKIPPED: Final = {
-    ("_search", "scroll"): reasons.SCROLL,
-    ("_knn_search",): reasons.KNN_SEARCH,
-    ("_mvt",): reasons.VECTOR_TILE,
-    ("_rank_eval",): reasons.RANK_EVAL,
-    ("_rollup_search",): reasons.ROLLUP,
-    ("_eql", "search"): reasons.EQL,
-    ("_fleet", "_fleet_search"): reasons.FLEET_SEARCH,
-    ("_fleet", "_fleet_msearch"): reasons.FLEET_SEARCH,
+    ("_search", "scroll"): Reason.SCROLL,
+    ("_knn_search",): Reason.KNN_SEARCH,
+    ("_mvt",): Reason.VECTOR_TILE,
+    ("_rank_eval",): Reason.RANK_EVAL,
+    ("_rollup_search",): Reason.ROLLUP,
+    ("_eql", "search"): Reason.EQL,
+    ("_fleet", "_fleet_search"): Reason.FLEET_SEARCH,
+    ("_fleet", "_fleet_msearch"): Reason.FLEET_SEARCH,
 }
 _APPLICATION: Final = ["_application", "search_application"]
 _SEPARATOR = re.compile("[&;]")
@@ -133,7 +133,7 @@ def _by_words(method: str, index: str | None, words: list[str]) -> Route:
     if index is not None and words == ["_pit"] and method == "POST":
         return PointInTimeOpen(index)
     if index is None and len(words) == 4 and (words[:2], words[3]) == (_APPLICATION, "_search"):
-        return Skipped(reasons.SEARCH_APPLICATION)
+        return Skipped(Reason.SEARCH_APPLICATION)
     for known, reason in SKIPPED.items():
         if tuple(words[: len(known)]) == known:
             return Skipped(reason)

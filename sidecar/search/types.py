@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.config.model import Fusion
+from sidecar.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class PassThrough:
     refuse, and ``target`` the request target where a parameter held it; None sends what came.
     """
 
-    reason: str
+    reason: Reason
     body: bytes | None = None
     target: str | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sidecar.search import reasons
+from sidecar.reasons import Reason
 from sidecar.search.source_filter import names
 from sidecar.search.types import PassThrough
 
@@ -30,13 +30,13 @@ def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapp
         params: the decoded query parameters.
     """
     checks = {
-        reasons.SCROLL: "scroll" in params,
-        reasons.SEARCH_AFTER: "search_after" in body or "search_after" in _standard(body),
-        reasons.SLICED: "slice" in body,
-        reasons.SORTED: _sorted(body, params),
-        reasons.STORED_FIELDS_NONE: "_none_" in names(body.get("stored_fields")) + names(params.get("stored_fields")),
-        reasons.BAD_PARAMETERS: not isinstance(body.get("fields", []), list),
-        reasons.ANSWER_FORMAT: not json_answer(headers.get("accept"), params.get("format")),
+        Reason.SCROLL: "scroll" in params,
+        Reason.SEARCH_AFTER: "search_after" in body or "search_after" in _standard(body),
+        Reason.SLICED: "slice" in body,
+        Reason.SORTED: _sorted(body, params),
+        Reason.STORED_FIELDS_NONE: "_none_" in names(body.get("stored_fields")) + names(params.get("stored_fields")),
+        Reason.BAD_PARAMETERS: not isinstance(body.get("fields", []), list),
+        Reason.ANSWER_FORMAT: not json_answer(headers.get("accept"), params.get("format")),
     }
     return next((PassThrough(reason) for reason, holds in checks.items() if holds), None)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sidecar.reasons import Reason
 from sidecar.search.list_limit import ListLimit
-from sidecar.search.reasons import BEYOND_WINDOW, KNN_SIZE, RANK_WINDOW, SIZE_0
 from sidecar.search.types import PassThrough, Window
 
 
@@ -16,11 +16,11 @@ def window(from_: int, size: int, window_size: int, limit: ListLimit | None = No
     if limit is not None:
         window_size = min(window_size, limit.hits)
     if size == 0:
-        return PassThrough(SIZE_0)
+        return PassThrough(Reason.SIZE_0)
     if limit is not None and size > limit.hits:
-        return PassThrough(RANK_WINDOW)
+        return PassThrough(Reason.RANK_WINDOW)
     if from_ >= window_size:
-        return PassThrough(BEYOND_WINDOW)
+        return PassThrough(Reason.BEYOND_WINDOW)
     if limit is not None and not limit.ends and from_ > 0:
-        return PassThrough(KNN_SIZE)
+        return PassThrough(Reason.KNN_SIZE)
     return Window(size_rescored=window_size, from_=from_, size=size, limit=None if limit is None else limit.hits)

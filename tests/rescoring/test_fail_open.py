@@ -11,6 +11,7 @@ import pytest
 
 from sidecar.config.model import Config
 from sidecar.errors import BackendFailed, DeadlineExceeded, QueueFull, UpstreamError
+from sidecar.reasons import Reason
 from sidecar.rescorer import Rescorer, Target
 from sidecar.rescoring.answer import Answer
 from sidecar.scoring.types import ScoreRequest, Scores
@@ -196,7 +197,9 @@ async def test_a_bug_of_ours_sends_the_original(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("sidecar.rescoring.single.read_or_none", broken)
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
-    assert await ask(which, Node(), body=with_ext) == PassThrough("internal_error", b'{"query":{"match":{"t":"x"}}}')
+    assert await ask(which, Node(), body=with_ext) == PassThrough(
+        Reason.INTERNAL_ERROR, b'{"query":{"match":{"t":"x"}}}'
+    )
     assert [(record.outcome, record.reason) for record in told.searches] == [("failed", "internal_error")]
 
 
@@ -207,13 +210,13 @@ async def test_a_bug_of_ours_sends_the_original(monkeypatch: pytest.MonkeyPatch)
         (Node(status=429, body=b'{"error":{"type":"circuit_breaking_exception"}}'), "widened_refused"),
         (Node(body=b"not json"), "unreadable_answer"),
         (Node(body=b'{"hits":{"hits":[{"_id":"1"}],"hits":[]}}'), "unreadable_answer"),
-        (Node(problem=UpstreamError("large", reason="answer_too_large")), "answer_too_large"),
+        (Node(problem=UpstreamError("large", reason=Reason.ANSWER_TOO_LARGE)), "answer_too_large"),
     ],
 )
 async def test_what_the_widened_search_costs_the_original_does_not(node: Node, reason: str) -> None:
     which, _ = rescorer(Model(falling))
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
-    expected = PassThrough(reason, b'{"query":{"match":{"t":"x"}}}')
+    expected = PassThrough(Reason(reason), b'{"query":{"match":{"t":"x"}}}')
     assert await ask(which, node, body=with_ext) == expected
 
 
@@ -223,13 +226,13 @@ async def test_errors_of_elasticsearch_are_its_own(status: int) -> None:
     answer = await ask(which, Node(status=status, body=b'{"error":"e"}'))
     assert isinstance(answer, Answer)
     assert (answer.status, answer.body) == (status, b'{"error":"e"}')
-    assert told.searches[0].reason == "upstream_error"
+    assert told.searches[0].reason == Reason.UPSTREAM_ERROR
 
 
 async def test_a_cluster_that_does_not_answer_is_told_to_the_proxy() -> None:
     which, _ = rescorer(Model(falling))
     with pytest.raises(UpstreamError):
-        await ask(which, Node(problem=UpstreamError("gone", reason="upstream_unreachable")))
+        await ask(which, Node(problem=UpstreamError("gone", reason=Reason.UPSTREAM_UNREACHABLE)))
 
 
 async def test_a_model_that_keeps_failing_is_left_alone() -> None:
@@ -259,7 +262,7 @@ async def test_a_model_that_is_not_configured_is_the_client_s_mistake() -> None:
 
 async def test_until_the_model_is_loaded_searches_pass() -> None:
     which, _ = rescorer(Model(falling, ready=False))
-    assert await ask(which, Node()) == PassThrough("model_loading")
+    assert await ask(which, Node()) == PassThrough(Reason.MODEL_LOADING)
 
 
 @pytest.mark.parametrize("text", ["", "  "])
@@ -274,7 +277,7 @@ async def test_hits_without_text_need_no_model(text: str) -> None:
 async def test_a_search_that_found_nothing_needs_no_model() -> None:
     which, told = rescorer(Model(falling))
     await ask(which, Node(body=b'{"took":1,"hits":{"hits":[]}}'))
-    assert told.searches[0].reason == "no_hits"
+    assert told.searches[0].reason == Reason.NO_HITS
 
 
 async def test_shadow_mode_answers_as_elasticsearch_and_compares() -> None:
@@ -295,7 +298,7 @@ async def test_split_mode_decides_by_the_header_and_each_session_alike() -> None
     model = Model(falling)
     which, _ = rescorer(model, mapping={"mode": "split", "split_percent": 30, "split_header": "X-User"})
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
-    control = PassThrough("split_control", b'{"query":{"match":{"t":"x"}}}')
+    control = PassThrough(Reason.SPLIT_CONTROL, b'{"query":{"match":{"t":"x"}}}')
     outcomes = [await ask(which, Node(), body=with_ext, x_user=f"user {i}") for i in range(400)]
     assert all(isinstance(outcome, Answer) or outcome == control for outcome in outcomes)
     assert 90 < sum(isinstance(outcome, Answer) for outcome in outcomes) < 150
@@ -310,7 +313,7 @@ async def test_a_new_configuration_holds_for_the_next_search() -> None:
     found = route("POST", "/i/_search")
     before = await which.match(found, {}, node.fetch)
     which.use(Config())
-    assert await which.match(found, {}, node.fetch) == PassThrough("no_mapping")
+    assert await which.match(found, {}, node.fetch) == PassThrough(Reason.NO_MAPPING)
     assert isinstance(before, Target)
     body = b'{"query":{"match":{"t":"x"}}}'
     headers = {"content-type": "application/json"}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sidecar.config.match import Match
 from sidecar.config.model import IndexMapping
+from sidecar.reasons import Reason
 from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.shadow import Shadow
@@ -67,7 +68,7 @@ async def _page(search: SingleSearch, node: Node, window: int, start: int, size:
     request = SearchRequest(method="POST", target="/i/_search", body=json.dumps(body).encode(), headers=_JSON)
     outcome = await search.answer(Match("i", mapping), request, node.fetch)
     if isinstance(outcome, Answer):
-        assert outcome.record.outcome == "reranked" or outcome.record.reason == "no_hits"
+        assert outcome.record.outcome == "reranked" or outcome.record.reason == Reason.NO_HITS
         answer = outcome.body
     else:
         assert outcome.reason in ("beyond_window", "size_0")
