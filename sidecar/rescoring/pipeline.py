@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from sidecar.errors import BackendFailed, ScoringError
 from sidecar.events import RescoreRecord
 from sidecar.reasons import Reason
-from sidecar.resilience.circuit_breaker import CircuitBreaker
+from sidecar.rescoring.breakers import Breakers
 from sidecar.scoring.types import Scorer, ScoreRequest, Scores
 from sidecar.search.plan import RescorePlan
 from sidecar.search.response import FirstStage, apply, read
@@ -70,7 +70,7 @@ class Pipeline:
     def __init__(self, scorer: Scorer, clock: Clock = time.monotonic) -> None:
         self._scorer = scorer
         self._clock = clock
-        self._breakers: dict[str | None, CircuitBreaker] = {}
+        self._breakers = Breakers(clock)
 
     def now(self) -> float:
         """Read the clock: seconds."""
@@ -80,11 +80,7 @@ class Pipeline:
         """Give a reason not to ask the model at all, before Elasticsearch is asked for more hits."""
         if not self._scorer.ready:
             return PassThrough(Reason.MODEL_LOADING)
-        breaker = self._breakers.get(plan.settings.model, CircuitBreaker())
-        if not breaker.allows(self._clock()):
-            return PassThrough(Reason.CIRCUIT_OPEN)
-        self._breakers[plan.settings.model] = breaker.probing(self._clock())
-        return None
+        return None if self._breakers.allow(plan.settings.model) else PassThrough(Reason.CIRCUIT_OPEN)
 
     async def finish(self, first: FirstStage, plan: RescorePlan, started: float) -> Applied:
         """Score one first stage and give the client's body."""
@@ -94,10 +90,17 @@ class Pipeline:
     async def finish_all(self, work: Sequence[tuple[FirstStage, RescorePlan]], started: float) -> list[Applied]:
         """Score several first stages in common batches and give the bodies, in order."""
         fetched = self._clock()
-        wanted = [i for i, (first, plan) in enumerate(work) if unscorable(first, plan) is None]
+        reasons = [unscorable(first, plan) or self._circuit(plan) for first, plan in work]
+        wanted = [i for i, reason in enumerate(reasons) if reason is None]
         requests = [score_request(*work[i], fetched + work[i][1].settings.timeout) for i in wanted]
-        scores: dict[int, Scores | BaseException] = dict(zip(wanted, await self._score(requests), strict=True))
-        return [self._apply(first, plan, scores.get(i), started, fetched) for i, (first, plan) in enumerate(work)]
+        with self._breakers.attempt({request.model for request in requests}):
+            scores = dict(zip(wanted, await self._score(requests), strict=True))
+            results = [reason or scores[i] for i, reason in enumerate(reasons)]
+            return [self._apply(*each, result, started, fetched) for each, result in zip(work, results, strict=True)]
+
+    def _circuit(self, plan: RescorePlan) -> Reason | None:
+        """Ask again: while Elasticsearch searched, others may have made the model fail, or be probing it."""
+        return None if self._breakers.allow(plan.settings.model) else Reason.CIRCUIT_OPEN
 
     async def _score(self, requests: list[ScoreRequest]) -> list[Scores | BaseException]:
         if len(requests) != 1:
@@ -111,16 +114,15 @@ class Pipeline:
         self,
         first: FirstStage,
         plan: RescorePlan,
-        scores: Scores | BaseException | None,
+        scores: Scores | BaseException | Reason,
         started: float,
         fetched: float,
     ) -> Applied:
         record = self._record(first, plan, started, fetched)
-        if scores is None:
-            return self._unscored(first, plan, replace(record, outcome="passed", reason=unscorable(first, plan)))
+        if isinstance(scores, Reason):
+            return self._unscored(first, plan, replace(record, outcome="passed", reason=scores))
         if isinstance(scores, BaseException):
             return self._failed(first, plan, record, scores)
-        self._settle(plan, None)
         return self._rescored(first, plan, record, scores)
 
     def _record(self, first: FirstStage, plan: RescorePlan, started: float, fetched: float) -> RescoreRecord:
@@ -149,22 +151,18 @@ class Pipeline:
             body = apply(first, plan, scores.values, took_ms=took, model=scores.model)
         except ValueError as problem:
             return self._failed(first, plan, record, BackendFailed(str(problem)))
+        self._breakers.succeeded(plan.settings.model)
         return Applied(body=body, record=record)
 
     def _failed(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, problem: BaseException) -> Applied:
         reason = problem.reason if isinstance(problem, ScoringError) else Reason.INTERNAL_ERROR
         if reason == Reason.INTERNAL_ERROR:
             _log.error("scoring failed; the client gets Elasticsearch's own answer", exc_info=problem)
-        self._settle(plan, problem)
+        self._breakers.failed(plan.settings.model)
         return self._unscored(first, plan, replace(record, outcome="failed", reason=reason))
 
     def _unscored(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord) -> Applied:
         return Applied(body=unscored_body(first, plan, record), record=record)
-
-    def _settle(self, plan: RescorePlan, problem: BaseException | None) -> None:
-        breaker = self._breakers.get(plan.settings.model, CircuitBreaker())
-        after = breaker.succeeded() if problem is None else breaker.failed(self._clock())
-        self._breakers[plan.settings.model] = after
 
 
 def unscored_body(first: FirstStage, plan: RescorePlan, record: RescoreRecord | None = None) -> bytes:

@@ -17,23 +17,26 @@ class CircuitBreaker:
     cool_down: float = 5.0
     failures: int = 0
     opened_at: float | None = None
+    probing: bool = False
 
     def allows(self, now: float) -> bool:
-        """Tell whether a request may go: always when closed, and once the cool-down is over."""
-        return self.opened_at is None or now - self.opened_at >= self.cool_down
+        """Tell whether a request may go: always when closed; once the cool-down is over, one at a time."""
+        return self.opened_at is None or (not self.probing and now - self.opened_at >= self.cool_down)
 
-    def probing(self, now: float) -> CircuitBreaker:
-        """Give the breaker after a request was let through at ``now``.
+    def probed(self) -> CircuitBreaker:
+        """Return the breaker after a request was let through: where it is open, that is its one probe."""
+        return self if self.opened_at is None else replace(self, probing=True)
 
-        After the cool-down one probe goes; the next waits another cool-down unless the probe succeeds.
-        """
-        return self if self.opened_at is None else replace(self, opened_at=now)
+    def abandoned(self) -> CircuitBreaker:
+        """Return the breaker after its probe ended without telling anything: the next request is the probe."""
+        return replace(self, probing=False)
 
     def succeeded(self) -> CircuitBreaker:
-        """Give the closed breaker."""
-        return replace(self, failures=0, opened_at=None)
+        """Return the closed breaker."""
+        return replace(self, failures=0, opened_at=None, probing=False)
 
     def failed(self, now: float) -> CircuitBreaker:
-        """Give the breaker after one more failure: open once ``threshold`` came in a row."""
+        """Return the breaker after one more failure: open once ``threshold`` came in a row."""
         failures = self.failures + 1
-        return replace(self, failures=failures, opened_at=now if failures >= self.threshold else self.opened_at)
+        opened_at = now if failures >= self.threshold else self.opened_at
+        return replace(self, failures=failures, opened_at=opened_at, probing=False)

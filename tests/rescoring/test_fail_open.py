@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,10 +32,12 @@ class Model:
         self.give = give
         self.ready = ready
         self.asked = 0
+        self.models: list[str | None] = []
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score or raise."""
         self.asked += 1
+        self.models.append(request.model)
         return Scores(values=self.give(request), model="given")
 
     async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
@@ -79,8 +82,9 @@ def _answer(body: bytes) -> dict[str, Any]:
 def rescorer(model: Model, **settings: Any) -> tuple[Rescorer, Told]:
     mapping = settings.pop("mapping", {})
     told = Told()
+    clock = settings.pop("clock", time.monotonic)
     config = {"indices": {"i": {"fields": ["t"], "window_size": 4, **mapping}}, **settings}
-    return Rescorer(Config.model_validate(config), model, told), told
+    return Rescorer(Config.model_validate(config), model, told, clock), told
 
 
 async def ask(
@@ -244,6 +248,41 @@ async def test_a_model_that_keeps_failing_is_left_alone() -> None:
     assert [record.reason for record in told.searches] == ["model_error"] * 5 + ["circuit_open"] * 2
 
 
+async def test_scores_that_cannot_be_used_open_the_breaker_too() -> None:
+    model = Model(lambda request: [1.0])
+    which, told = rescorer(model)
+    for _ in range(6):
+        await ask(which, Node())
+    assert [record.reason for record in told.searches] == ["model_error"] * 5 + ["circuit_open"]
+
+
+async def test_a_lost_probe_leaves_the_next_search_to_probe() -> None:
+    now = [0.0]
+    hanging = asyncio.Event()
+
+    class Hanging(Model):
+        async def score(self, request: ScoreRequest) -> Scores:
+            if now[0] == 10.0:
+                hanging.set()
+                await asyncio.Event().wait()
+            return await super().score(request)
+
+    model = Hanging(lambda request: [float("nan")] if now[0] < 10.0 else falling(request))
+    which, told = rescorer(model, clock=lambda: now[0])
+    for _ in range(5):
+        await ask(which, Node())
+    now[0] = 10.0
+    await ask(which, Node(status=404))  # Elasticsearch has nothing to score
+    probe = asyncio.create_task(ask(which, Node()))
+    await hanging.wait()
+    assert await ask(which, Node()) == PassThrough(Reason.CIRCUIT_OPEN)  # one probe at a time
+    probe.cancel()  # its client went away
+    await asyncio.gather(probe, return_exceptions=True)
+    now[0] = 10.1
+    assert names(await ask(which, Node())) == ["d", "c"]
+    assert [record.reason for record in told.searches[5:]] == ["upstream_error", "circuit_open", None]
+
+
 async def test_a_model_that_is_not_configured_is_the_client_s_mistake() -> None:
     model = Model(falling)
     which, told = rescorer(model, engine={"models": {"large": {"model": "bundled"}}})
@@ -257,7 +296,7 @@ async def test_a_model_that_is_not_configured_is_the_client_s_mistake() -> None:
     assert isinstance(several, Answer)
     assert [item["status"] for item in json.loads(several.body)["responses"]] == [400, 200]
     assert [record.reason for record in told.searches] == ["bad_override", "bad_override", None]
-    assert list(which._endpoints._pipeline._breakers) == ["large"]
+    assert model.models == ["large"]
 
 
 async def test_until_the_model_is_loaded_searches_pass() -> None:

@@ -15,15 +15,21 @@ def test_success_between_failures_starts_the_count_again() -> None:
     assert breaker.allows(2.0)
 
 
-def test_one_probe_a_cool_down_and_success_closes() -> None:
+def test_one_probe_at_a_time_and_success_closes() -> None:
     breaker = CircuitBreaker(threshold=1, cool_down=5.0).failed(0.0)
-    probed = breaker.probing(5.0)
-    assert not probed.allows(9.9)
-    assert probed.allows(10.0)
+    probed = breaker.probed()
+    assert not probed.allows(5.0)
     assert probed.succeeded().allows(5.1)
     assert not probed.failed(6.0).allows(10.9)
+    assert probed.failed(6.0).allows(11.0)
+
+
+def test_a_probe_that_tells_nothing_gives_its_place_to_the_next_request() -> None:
+    breaker = CircuitBreaker(threshold=1, cool_down=5.0).failed(0.0)
+    assert breaker.probed().abandoned().allows(5.0)
+    assert not breaker.probed().abandoned().allows(4.9)
 
 
 def test_a_closed_breaker_is_not_changed_by_requests() -> None:
     breaker = CircuitBreaker()
-    assert breaker.probing(3.0) is breaker
+    assert breaker.probed() is breaker
