@@ -43,6 +43,7 @@ class Reason(StrEnum):
         "knn_size",
         "a `knn` or `semantic` clause without `k` finds `size` neighbours; pages after the first stay",
     )
+    FILTER_PATH = "filter_path", "`filter_path` is longer than 4096 characters; Elasticsearch alone applies it"
     SLICED = "sliced", "slices are for reading everything in parallel"
     BAD_OVERRIDE = "bad_override", "an override is of the wrong type or name: a 400 that names it"
     BODY_TOO_LARGE = "body_too_large", "the body exceeds `max_search_body`; it was streamed"

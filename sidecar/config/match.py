@@ -8,13 +8,13 @@ Source: Elasticsearch reference, "API conventions": multi-target syntax, date ma
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
 from sidecar.search.types import PassThrough
+from sidecar.search.wildcard import matches, overlap
 
 _EVERY = "*"
 _DATA = "::data"
@@ -37,12 +37,14 @@ def match(indices: Mapping[str, IndexMapping], names: Sequence[str]) -> Match | 
     hits scored by different rules do not compare.
     """
     expressions = [_plain(name) for name in names if not name.startswith("-")] or [_EVERY]
-    found = [_match_one(indices, expression) for expression in expressions]
-    matches = [each for each in found if isinstance(each, Match)]
-    if not matches:
+    ranked = sorted(indices, key=_specificity)
+    found = [_match_one(indices, ranked, expression) for expression in dict.fromkeys(expressions)]
+    matched = [each for each in found if isinstance(each, Match)]
+    if not matched:
         return _MIXED if _MIXED in found else _NONE
-    same = all(isinstance(each, Match) and each.mapping == matches[0].mapping for each in found)
-    return matches[0] if same else _MIXED
+    distinct = {id(each.mapping): each.mapping for each in matched}  # few, however many names there are
+    same = len(matched) == len(found) and all(mapping == matched[0].mapping for mapping in distinct.values())
+    return matched[0] if same else _MIXED
 
 
 def _plain(name: str) -> str:
@@ -70,13 +72,12 @@ def _without_date_math(name: str) -> str:
     return "".join(out)
 
 
-def _match_one(indices: Mapping[str, IndexMapping], expression: str) -> Match | PassThrough:
-    ranked = sorted(indices, key=_specificity)
+def _match_one(indices: Mapping[str, IndexMapping], ranked: Sequence[str], expression: str) -> Match | PassThrough:
     best = next((pattern for pattern in ranked if covers(pattern, expression)), None)
     if best is None:
         return _NONE
     if _EVERY in expression:
-        rivals = (indices[each] for each in ranked[: ranked.index(best)] if overlaps(each, expression))
+        rivals = (indices[each] for each in ranked[: ranked.index(best)] if overlap(each, expression))
         if any(rival != indices[best] for rival in rivals):
             return _MIXED
     return Match(best, indices[best])
@@ -96,31 +97,4 @@ def covers(pattern: str, expression: str) -> bool:
         return False
     if (":" in expression) != (":" in pattern):
         return False
-    glob = ".*".join(map(re.escape, re.split(r"\*+", pattern)))
-    return re.fullmatch(glob, expression, re.DOTALL) is not None
-
-
-def overlaps(left: str, right: str) -> bool:
-    """Say whether some name matches both patterns."""
-    reach = {(0, 0)}  # positions in both that one common prefix can lead to
-    seen: set[tuple[int, int]] = set()
-    while reach:
-        at = reach.pop()
-        if at == (len(left), len(right)):
-            return True
-        if at not in seen:
-            seen.add(at)
-            reach.update(_steps(left, right, *at))
-    return False
-
-
-def _steps(left: str, right: str, i: int, j: int) -> list[tuple[int, int]]:
-    a, b = left[i : i + 1], right[j : j + 1]
-    steps = []
-    if a == _EVERY:
-        steps += [(i + 1, j)] + ([(i, j + 1)] if b else [])
-    if b == _EVERY:
-        steps += [(i, j + 1)] + ([(i + 1, j)] if a else [])
-    if a == b != "":
-        steps.append((i + 1, j + 1))
-    return steps
+    return matches(pattern, expression)

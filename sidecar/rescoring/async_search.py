@@ -93,6 +93,8 @@ class AsyncSearches:
             return PassThrough(Reason.ASYNC_UNKNOWN)
         if not json_answer(request.headers.get("accept"), params.get("format")):
             return PassThrough(Reason.ANSWER_FORMAT)
+        if filter_path.too_long(params.get("filter_path")):
+            return PassThrough(Reason.FILTER_PATH)
         target = with_parameters(request.target, frozenset({"filter_path"}), {})
         upstream = await fetch(request.method, target, request.body or None, None)
         found = _read(upstream.body, plan) if upstream.status == 200 else None

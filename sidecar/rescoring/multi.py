@@ -53,6 +53,8 @@ class MultiSearch:
         """
         if not json_body(request.headers.get("content-type")):
             return PassThrough(Reason.BODY_FORMAT)
+        if filter_path.too_long(parameters(request.target).get("filter_path")):
+            return PassThrough(Reason.FILTER_PATH)
         try:
             subs = multi.split(request.body)
         except ValueError:

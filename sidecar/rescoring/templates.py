@@ -16,8 +16,9 @@ from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.multi import MatchSub, MultiSearch
 from sidecar.rescoring.multi_fetch import Asked, Planned
 from sidecar.rescoring.single import SingleSearch
-from sidecar.search import multi, templates
+from sidecar.search import filter_path, multi, templates
 from sidecar.search.multi import SubSearch
+from sidecar.search.routes import parameters
 from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.search.unsuitable import json_body
 from sidecar.upstream_types import Fetch
@@ -61,6 +62,8 @@ class Templates:
         """
         if not json_body(request.headers.get("content-type")):
             return PassThrough(Reason.BODY_FORMAT)
+        if filter_path.too_long(parameters(request.target).get("filter_path")):
+            return PassThrough(Reason.FILTER_PATH)
         try:
             subs = multi.split(request.body)
         except ValueError:

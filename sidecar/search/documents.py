@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from html.parser import HTMLParser
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sidecar.config.model import FieldSpec, IndexMapping
+from sidecar.search.html import strip_html
 
+_END = object()
+_TAG_COUNT = 16
+_TAG_LENGTH = 64
 _TAG = re.compile(r"</?em>|<em class=\"hlt\d+\">")  # Elasticsearch's own, also those of `tags_schema: styled`
 
 
-def text_of(hit: Mapping[str, Any], mapping: IndexMapping, tags: re.Pattern[str] = _TAG) -> tuple[str, int]:
+def text_of(hit: Mapping[str, Any], mapping: IndexMapping, tags: Sequence[str] = ()) -> tuple[str, int]:
     """Give a decoded hit's text, and how many mapped fields it lacks; ``tags`` mark what is highlighted."""
     parts, missing = [], 0
     for field in mapping.fields:
@@ -24,13 +27,22 @@ def text_of(hit: Mapping[str, Any], mapping: IndexMapping, tags: re.Pattern[str]
     return mapping.separator.join(parts), missing
 
 
-def highlight_tags(body: Mapping[str, Any]) -> re.Pattern[str]:
-    """Give what marks highlighted words in the answer to a search: its own tags and Elasticsearch's."""
+def highlight_tags(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the tags that a search itself sets around highlighted words, longest first.
+
+    As many, and as long, as people write them: others stay in the text, since each costs a pass over it.
+    """
     highlight = body.get("highlight")
     settings = [highlight, *_field_settings(highlight)]
     given = {tag for each in settings if isinstance(each, dict) for tag in _tags(each) if tag}
-    longest_first = sorted(given, key=len, reverse=True)
-    return re.compile("|".join([*map(re.escape, longest_first), _TAG.pattern])) if given else _TAG
+    usual = sorted(tag for tag in given if len(tag) <= _TAG_LENGTH)
+    return tuple(sorted(usual, key=len, reverse=True)[:_TAG_COUNT])
+
+
+def _untagged(text: str, tags: Sequence[str]) -> str:
+    for tag in tags:
+        text = text.replace(tag, "")
+    return _TAG.sub("", text)
 
 
 def _field_settings(highlight: Any) -> Iterator[Any]:
@@ -45,12 +57,12 @@ def _tags(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _field_values(
-    hit: Mapping[str, Any], field: FieldSpec, mapping: IndexMapping, tags: re.Pattern[str]
+    hit: Mapping[str, Any], field: FieldSpec, mapping: IndexMapping, tags: Sequence[str]
 ) -> Iterator[str]:
     for place in _PLACES[mapping.text_from]:
         found = list(_READERS[place](hit, field.name))
         if found:
-            yield from (tags.sub("", text) for text in found) if place == "highlight" else found
+            yield from (_untagged(text, tags) for text in found) if place == "highlight" else found
             return
 
 
@@ -102,61 +114,43 @@ _PLACES = {
 
 
 def _at(value: Any, name: str) -> list[Any]:
-    """Give the values at a dotted path: through objects, arrays, and keys that hold dots themselves."""
-    if isinstance(value, list):
-        return [found for item in value for found in _at(item, name)]
-    if not isinstance(value, dict):
-        return []
-    found = [value[name]] if name in value else []
-    at = name.find(".")
-    while at > 0:
-        if name[:at] in value:
-            found += _at(value[name[:at]], name[at + 1 :])
-        at = name.find(".", at + 1)
+    """Return the values at a dotted path: through objects, arrays, and keys that hold dots themselves."""
+    found: list[Any] = []
+    waiting: list[tuple[Any, str | None]] = [(value, name)]
+    while waiting:
+        value, rest = waiting.pop()
+        if rest is None:
+            found.append(value)
+        elif isinstance(value, list):
+            waiting += [(item, rest) for item in reversed(value)]
+        elif isinstance(value, dict):
+            waiting += reversed(list(_below(value, rest)))
     return found
 
 
+def _below(value: Mapping[str, Any], name: str) -> Iterator[tuple[Any, str | None]]:
+    """Yield the members that a dotted path may lead to, and what is left of it below each."""
+    if name in value:
+        yield value[name], None
+    at = name.find(".")
+    while at > 0:
+        if name[:at] in value:
+            yield value[name[:at]], name[at + 1 :]
+        at = name.find(".", at + 1)
+
+
 def _texts(values: Any) -> Iterator[str]:
-    if isinstance(values, str):
-        yield values
-    elif isinstance(values, bool):
-        yield "true" if values else "false"
-    elif isinstance(values, int | float):
-        yield str(values)
-    elif isinstance(values, list):
-        for value in values:
-            yield from _texts(value)
-    elif isinstance(values, dict):
-        for value in values.values():
-            yield from _texts(value)
-
-
-class _Text(HTMLParser):
-    """Collects the character data of HTML, a space where a tag was."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in ("script", "style")
-        self.pieces.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag in ("script", "style") and self._hidden > 0
-        self.pieces.append(" ")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.pieces.append(data)
-
-
-def strip_html(text: str) -> str:
-    """Remove tags, comments, scripts and entities; white space is folded where tags were."""
-    if "<" not in text and "&" not in text:
-        return text
-    parser = _Text()
-    parser.feed(text)
-    parser.close()
-    return " ".join("".join(parser.pieces).split())
+    """Yield the texts in a value, in order; not recursive, since each text would pass through every level."""
+    waiting = [iter((values,))]
+    while waiting:
+        value = next(waiting[-1], _END)
+        if value is _END:
+            waiting.pop()
+        elif isinstance(value, str):
+            yield value
+        elif isinstance(value, bool):
+            yield "true" if value else "false"
+        elif isinstance(value, int | float):
+            yield str(value)
+        elif isinstance(value, list | dict):
+            waiting.append(iter(value.values() if isinstance(value, dict) else value))

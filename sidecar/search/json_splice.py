@@ -18,8 +18,8 @@ import msgspec
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _SPACE = re.compile(rb"[ \t\r\n]*")
-_KEY = re.compile(rb'[ \t\r\n]*,?[ \t\r\n]*"(?:[^"\\]|\\.)*"[ \t\r\n]*:[ \t\r\n]*')
-_SEPARATOR = re.compile(rb"[ \t\r\n]*,?[ \t\r\n]*")
+_KEY = re.compile(rb'[ \t\r\n]*+,?+[ \t\r\n]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
+_SEPARATOR = re.compile(rb"[ \t\r\n]*+,?+[ \t\r\n]*+")
 
 
 @dataclass(frozen=True, slots=True)

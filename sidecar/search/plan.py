@@ -50,7 +50,7 @@ class RescorePlan:
     method: str
     target: str
     body: bytes
-    highlight_tags: re.Pattern[str]
+    highlight_tags: tuple[str, ...]
     looked_up: tuple[str, ...] = ()
     filter_path: str | None = None
     original_body: bytes | None = None

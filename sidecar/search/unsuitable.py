@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sidecar.reasons import Reason
+from sidecar.search.filter_path import too_long
 from sidecar.search.source_filter import names
 from sidecar.search.types import PassThrough
 
@@ -36,6 +37,7 @@ def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapp
         Reason.SORTED: _sorted(body, params),
         Reason.STORED_FIELDS_NONE: "_none_" in names(body.get("stored_fields")) + names(params.get("stored_fields")),
         Reason.BAD_PARAMETERS: not isinstance(body.get("fields", []), list),
+        Reason.FILTER_PATH: too_long(params.get("filter_path")),
         Reason.ANSWER_FORMAT: not json_answer(headers.get("accept"), params.get("format")),
     }
     return next((PassThrough(reason) for reason, holds in checks.items() if holds), None)

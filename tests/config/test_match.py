@@ -2,10 +2,11 @@
 
 import pytest
 
-from sidecar.config.match import Match, match, overlaps
+from sidecar.config.match import Match, match
 from sidecar.config.model import FieldSpec, IndexMapping
 from sidecar.reasons import Reason
 from sidecar.search.types import PassThrough
+from sidecar.search.wildcard import overlap
 
 BODY = IndexMapping(fields=(FieldSpec(name="body"),))
 TITLE = IndexMapping(fields=(FieldSpec(name="title"),))
@@ -79,4 +80,4 @@ def test_equal_mappings_under_two_patterns_are_one() -> None:
     ],
 )
 def test_overlap_of_patterns(left: str, right: str, expected: bool) -> None:
-    assert overlaps(left, right) is overlaps(right, left) is expected
+    assert overlap(left, right) is overlap(right, left) is expected

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.model import IndexMapping
-from sidecar.search.documents import highlight_tags, strip_html, text_of
+from sidecar.search.documents import highlight_tags, text_of
+from sidecar.search.html import strip_html
 from tests.search.test_json_splice import JSON
 
 
