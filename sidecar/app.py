@@ -15,8 +15,8 @@ from typing import Any
 
 from sidecar.config.model import Config
 from sidecar.config.reload import ConfigSource
+from sidecar.events import FanOut
 from sidecar.observability import logs
-from sidecar.observability.fan_out import FanOut
 from sidecar.observability.health import make_admin_app
 from sidecar.observability.metrics import Metrics
 from sidecar.proxy.handlers import Handler
@@ -34,9 +34,10 @@ class Sidecar:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.metrics = Metrics()
+        self.observer = FanOut(self.metrics, logs.SearchLog())
         self.upstream = Upstream(config.upstream)
         self.engine = Engine(config.engine)
-        self.rescorer = Rescorer(config, self.engine, FanOut(self.metrics, logs.SearchLog()))
+        self.rescorer = Rescorer(config, self.engine, self.observer)
         self.port = 0
         self.admin_port = 0
         self._clients: RunningServer | None = None
@@ -52,7 +53,7 @@ class Sidecar:
         """
         await self.upstream.start()
         self._stack.push_async_callback(self.upstream.close)
-        clients = await listen_for_clients(Handler(self.upstream, self.rescorer), self.config.listen)
+        clients = await listen_for_clients(Handler(self.upstream, self.rescorer, self.observer), self.config.listen)
         self._clients = clients
         self.port = self._closing(clients)
         admin = make_admin_app(self.metrics, lambda: self.engine.ready, self.describe)

@@ -1,26 +1,59 @@
-"""One frozen record for each search, told to one observer. Metrics, logs and headers come from it."""
+"""What observers are told: one hook when a search starts, one frozen record when it ends.
+
+Headers, metrics, log lines and traces all come from the record, so that they cannot disagree.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from sidecar.reasons import Reason
 
+_log = logging.getLogger("sidecar.observers")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """How many searches of an `_msearch` had which outcome."""
+class SearchStart:
+    """A search that begins.
 
-    reranked: int
-    passed: int
-    failed: int
+    Attributes:
+        endpoint: the endpoint's name in the table of endpoints, such as `msearch`.
+        headers: the request's headers by lower-case name; those of the trace context are among them.
+    """
+
+    endpoint: str
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescoreRecord:
-    """What became of one search. Times are seconds."""
+    """What became of one search. Times are seconds.
+
+    Attributes:
+        outcome: `reranked`; `passed`: Elasticsearch's own answer, as decided; `failed`: the same, or an error, since
+            something went wrong.
+        reason: why it was not reranked.
+        endpoint: the endpoint's name.
+        mapping: the name or pattern of the mapping in `indices`, where one was found.
+        model: the model that scored.
+        window: how many hits were to be permuted at most.
+        hits: how many hits Elasticsearch gave.
+        pairs: how many (query, text) pairs were scored; with passages there are several a hit.
+        tokens: the tokens of those pairs.
+        missing_fields: mapped fields that hits of the window lacked, added up.
+        elasticsearch: time until Elasticsearch had answered all that was asked of it.
+        queue: time that pairs waited for the model.
+        tokenize: time from texts to token ids.
+        model_time: the search's share of its batches' time.
+        total: time from the search's first byte to its answer.
+        opaque_id: the client's `X-Opaque-Id`.
+        parts: the records of the searches that were answered as one; none for a single search.
+    """
 
     outcome: Literal["reranked", "passed", "failed"]
     reason: Reason | None = None
@@ -38,42 +71,45 @@ class RescoreRecord:
     model_time: float = 0.0
     total: float = 0.0
     opaque_id: str | None = None
-    counts: Counts | None = None
+    parts: tuple[RescoreRecord, ...] = ()
+
+    @property
+    def searches(self) -> Sequence[RescoreRecord]:
+        """The records of single searches: its parts, or itself."""
+        return self.parts or (self,)
 
     def header(self) -> str:
-        """Give the value of the `X-Rescore` answer header; for several searches it counts their outcomes."""
-        if self.counts is not None:
-            counts = self.counts
-            return f"{self.outcome}; reranked={counts.reranked}; passed={counts.passed}; failed={counts.failed}"
+        """Return the value of the `X-Rescore` answer header; for several searches it counts their outcomes."""
+        if self.parts:
+            outcomes = [part.outcome for part in self.parts]
+            counts = "; ".join(f"{name}={outcomes.count(name)}" for name in ("reranked", "passed", "failed"))
+            return f"{self.outcome}; {counts}"
         if self.outcome == "reranked":
             return f"reranked; window={self.window}; model={self.model}"
         return f"{self.outcome}; reason={self.reason}"
 
     def server_timing(self) -> str:
-        """Give the value of `Server-Timing` (W3C Server Timing): milliseconds per stage."""
+        """Return the value of `Server-Timing` (W3C Server Timing): milliseconds per stage."""
         stages = {"es": self.elasticsearch, "queue": self.queue, "tokenize": self.tokenize, "model": self.model_time}
         return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in stages.items())
 
 
 def summary(parts: Sequence[RescoreRecord]) -> RescoreRecord:
-    """Give the record of several searches answered as one.
+    """Return the record of several searches answered as one.
 
     They run together, so stages last as long as those of the slowest; the model's time is that of all, and what
     is left of the slowest search's wait for it is the queue.
     """
     model = sum(part.model_time for part in parts)
     scored = max((part.queue + part.model_time for part in parts), default=0.0)
-    outcomes = [part.outcome for part in parts]
-    counts = Counts(
-        reranked=outcomes.count("reranked"), passed=outcomes.count("passed"), failed=outcomes.count("failed")
-    )
+    outcomes = {part.outcome for part in parts}
     return RescoreRecord(
-        outcome="failed" if counts.failed else "reranked" if counts.reranked else "passed",
-        counts=counts,
+        outcome="failed" if "failed" in outcomes else "reranked" if "reranked" in outcomes else "passed",
         elasticsearch=max((part.elasticsearch for part in parts), default=0.0),
         queue=max(0.0, scored - model),
         tokenize=max((part.tokenize for part in parts), default=0.0),
         model_time=model,
+        parts=tuple(parts),
     )
 
 
@@ -87,13 +123,86 @@ class ShadowRecord:
     seconds: float
 
 
-class RescoreObserver(Protocol):
-    """Gets each record once."""
+Tell = Callable[[RescoreRecord], None]
 
-    def search(self, record: RescoreRecord) -> None:
-        """Take one search's record."""
+
+class RescoreObserver(Protocol):
+    """Watches searches from their beginning to their end, and shadow comparisons."""
+
+    def search(self, start: SearchStart) -> AbstractContextManager[Tell]:
+        """Return what is entered when a search starts and left when it was answered; its value takes the record.
+
+        A search whose client went away first is left without a record.
+        """
         ...
 
     def shadow(self, record: ShadowRecord) -> None:
         """Take one shadow comparison."""
         ...
+
+
+class FanOut:
+    """Tells several observers. One that raises costs a line of the log, not the search."""
+
+    def __init__(self, *observers: RescoreObserver) -> None:
+        self._observers = observers
+
+    @contextmanager
+    def search(self, start: SearchStart) -> Iterator[Tell]:
+        """Watch one search."""
+        with ExitStack() as stack:
+            tells: list[Tell] = []
+            for observer in self._observers:
+                with _harmless():
+                    tells.append(stack.enter_context(_leaving(observer.search(start))))
+
+            def tell(record: RescoreRecord) -> None:
+                for each in tells:
+                    with _harmless():
+                        each(record)
+
+            yield tell
+
+    def shadow(self, record: ShadowRecord) -> None:
+        """Pass one shadow comparison on."""
+        for observer in self._observers:
+            with _harmless():
+                observer.shadow(record)
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        _log.exception("an observer failed; searches are answered all the same")
+
+
+@contextmanager
+def _leaving(watched: AbstractContextManager[Tell]) -> Iterator[Tell]:
+    """Enter an observer's context so that leaving it cannot raise, nor swallow what the search raised."""
+    tell = watched.__enter__()
+    try:
+        yield tell
+    except BaseException as problem:
+        with _harmless():
+            watched.__exit__(type(problem), problem, problem.__traceback__)
+        raise
+    with _harmless():
+        watched.__exit__(None, None, None)
+
+
+@contextmanager
+def watched(
+    observer: RescoreObserver, start: SearchStart, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Tell]:
+    """Watch one search; the value takes its record and completes it with what the start knew."""
+    began = clock()
+    opaque_id = start.headers.get("x-opaque-id")
+
+    def complete(record: RescoreRecord) -> RescoreRecord:
+        parts = tuple(map(complete, record.parts))
+        return replace(record, total=clock() - began, opaque_id=opaque_id, endpoint=start.endpoint, parts=parts)
+
+    with observer.search(start) as tell:
+        yield lambda record: tell(complete(record))

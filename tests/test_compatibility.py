@@ -13,9 +13,11 @@ from elasticsearch import Elasticsearch
 
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
+from sidecar.rescoring import endpoints
+from sidecar.rescoring.endpoints import route
 from sidecar.search import routes
 from sidecar.search.plan import RescorePlan, plan
-from sidecar.search.routes import NotSearch, Skipped, parameters, route
+from sidecar.search.routes import parameters
 from sidecar.search.types import PassThrough, SearchRequest
 from tests import compatibility
 from tests.compatibility import FEATURES, RESCORED, SENT, Feature, Search
@@ -47,20 +49,19 @@ def test_what_the_table_says_is_what_is_planned(feature: Feature, search: Search
 @pytest.mark.parametrize("row", ENDPOINTS, ids=lambda row: row.name)
 def test_what_the_table_says_is_where_the_request_goes(row: Endpoint) -> None:
     found = route(row.method, row.target)
-    assert isinstance(found, NotSearch) == (row.outcome == UNTOUCHED)
-    if isinstance(found, Skipped):
-        assert found.reason == row.outcome
+    assert (found is None) == (row.outcome == UNTOUCHED)
+    if found is not None and isinstance(found.endpoint.handler, Reason):
+        assert found.endpoint.handler == row.outcome
 
 
 def test_every_endpoint_of_the_router_is_in_the_table() -> None:
-    lines = [row.target for row in ENDPOINTS]
-    for words in [*routes.SEARCHES, *routes.SKIPPED]:
-        assert any("/" + "/".join(words) in line for line in lines), f"{words} is not in the table"
+    led = {found.endpoint.name for row in ENDPOINTS if (found := route(row.method, row.target)) is not None}
+    assert led == {endpoint.name for endpoint in endpoints.ENDPOINTS}
 
 
 def test_every_reason_that_a_request_alone_decides_is_in_the_table() -> None:
     """Those that a module of `search` names."""
-    modules = Path(routes.__file__).parent.glob("*.py")
+    modules = [*Path(routes.__file__).parent.glob("*.py"), Path(endpoints.__file__)]
     names = {name for module in modules for name in re.findall(r"\bReason\.([A-Z_0-9]+)", module.read_text())}
     told = " ".join([*(row.outcome for row in FEATURES), *(row.outcome for row in ENDPOINTS)])
     missing = {name for name in names if Reason[name] not in told}

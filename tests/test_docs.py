@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.events import RescoreRecord, ShadowRecord
+from sidecar.events import RescoreRecord, SearchStart, ShadowRecord
 from sidecar.observability.metrics import Metrics
 from sidecar.search.overrides import HEADERS
 
@@ -44,7 +44,8 @@ def test_every_dependency_has_its_reason() -> None:
 
 def test_every_metric_is_documented() -> None:
     metrics = Metrics()
-    metrics.search(RescoreRecord(outcome="reranked", mapping="m", model="b"))
+    with metrics.search(SearchStart(endpoint="search", headers={})) as tell:
+        tell(RescoreRecord(outcome="reranked", mapping="m", model="b"))
     metrics.shadow(ShadowRecord(mapping="m", kendall_tau=1.0, overlap_at_10=1.0, seconds=0.1))
     names = re.findall(r"(?m)^# TYPE (\w+) ", metrics.render().decode())
     text = (ROOT / "docs" / "operations.md").read_text()

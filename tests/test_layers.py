@@ -21,7 +21,7 @@ _ALLOWED: dict[str, set[str]] = {
     "demo": {"app"},
     "evaluation": {"app", "config", "rescoring", "scoring", "search", "proxy"},
     "app": {"config", "observability", "proxy", "rescorer", "scoring"},
-    "proxy": {"rescorer", "rescoring", "search"},
+    "proxy": {"rescoring", "search"},
     "observability": set(),
     "rescorer": {"config", "rescoring", "scoring.types", "search"},
     "rescoring": {"config", "resilience", "scoring.types", "search"},

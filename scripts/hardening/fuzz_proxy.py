@@ -81,7 +81,7 @@ async def _proxy(witness: Witness, taken: list[tuple[str, str]]) -> AsyncIterato
     config = Config.model_validate(settings | {"engine": {"model": "bundled"}, "indices": {"i": {"fields": ["t"]}}})
     sidecar = Sidecar(config)  # its model is never loaded: searches are read and planned, then passed on
     await sidecar.upstream.start()
-    handler = _noting(Handler(sidecar.upstream, sidecar.rescorer), taken)
+    handler = _noting(Handler(sidecar.upstream, sidecar.rescorer, sidecar.observer), taken)
     clients = await listen_for_clients(handler, config.listen, idle=0.5)
     try:
         yield clients.port

@@ -14,9 +14,10 @@ import numpy as np
 from sidecar.evaluation.answers import RERANKED
 from sidecar.evaluation.journal import Answer
 from sidecar.evaluation.results import Latency, latency, mean_stages
+from sidecar.rescoring.endpoints import route
 from sidecar.search.explain import RANK
 from sidecar.search.rank_compare import kendall_tau, overlap
-from sidecar.search.routes import Search, index_of, parameters, route
+from sidecar.search.routes import parameters
 
 TOP: Final = 10
 _FORM: Final = '{"index": ..., "body": {...}} or {"method": ..., "path": ..., "body": {...}}'
@@ -34,7 +35,8 @@ class Logged:
     @property
     def index(self) -> str:
         """Give the index expression that is searched."""
-        return index_of(route(self.method, self.target)) or "*"
+        found = route(self.method, self.target)
+        return "*" if found is None or found.index is None else found.index
 
     @property
     def start(self) -> int:
@@ -97,7 +99,7 @@ def log(text: str, name: str) -> Log:
     """
     lines = [(n, line) for n, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1) if line.strip()]
     found = [_logged(line, number, f"{name}:{number}") for number, line in lines]
-    searches = [each for each in found if isinstance(route(each.method, each.target), Search)]
+    searches = [each for each in found if _is_search(each.method, each.target)]
     if not searches:
         raise ValueError(f"{name}: no search in it; expected lines of {_FORM}")
     return Log(searches, len(found) - len(searches))
@@ -117,7 +119,7 @@ def _logged(line: str, number: int, where: str) -> Logged:
         path, index = row.get("path"), row.get("index")
         if isinstance(path, str):
             method, target = str(row.get("method") or "POST").upper(), "/" + path.lstrip("/")
-            is_search = isinstance(route(method, target), Search)
+            is_search = _is_search(method, target)
             return Logged(number, method, target, _body(row.get("body")) if is_search else None)
         body = _body(row.get("body"))
     except (ValueError, AttributeError) as problem:
@@ -179,3 +181,8 @@ def summary(changes: Sequence[Change], direct: Sequence[Answer], through: Sequen
 
 def _mean(values: Sequence[float | int]) -> float | None:
     return float(np.mean(values)) if values else None
+
+
+def _is_search(method: str, target: str) -> bool:
+    found = route(method, target)
+    return found is not None and found.endpoint.name == "search"

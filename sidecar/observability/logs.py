@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from sidecar.events import RescoreRecord, ShadowRecord
+from sidecar.events import RescoreRecord, SearchStart, ShadowRecord, Tell
 
 _log = logging.getLogger("sidecar.search")
 
@@ -42,13 +43,19 @@ def configure(level: str) -> None:
 class SearchLog:
     """Writes each search's record: failures as warnings, the rest at debug level."""
 
-    def search(self, record: RescoreRecord) -> None:
-        """Log one search."""
-        level = logging.WARNING if record.outcome == "failed" else logging.DEBUG
-        if _log.isEnabledFor(level):
-            fields = {name: value for name, value in asdict(record).items() if value is not None}
-            _log.log(level, "search %s", record.outcome, extra={"fields": fields})
+    def search(self, start: SearchStart) -> AbstractContextManager[Tell]:
+        """Log a search when it is answered: a line for each of several that were answered as one."""
+        del start
+        return nullcontext(_log_all)
 
     def shadow(self, record: ShadowRecord) -> None:
         """Log one shadow comparison."""
         _log.debug("shadow", extra={"fields": asdict(record)})
+
+
+def _log_all(record: RescoreRecord) -> None:
+    for search in record.searches:
+        level = logging.WARNING if search.outcome == "failed" else logging.DEBUG
+        if _log.isEnabledFor(level):
+            fields = {name: value for name, value in asdict(search).items() if value not in (None, ())}
+            _log.log(level, "search %s", search.outcome, extra={"fields": fields})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sidecar.events import RescoreRecord, ShadowRecord
+from sidecar.events import RescoreRecord, SearchStart, ShadowRecord, Tell
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SHARE = tuple(step / 10 for step in range(11))
@@ -40,8 +41,16 @@ class Metrics:
     def _histogram(self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = _SECONDS) -> Histogram:
         return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
 
-    def search(self, record: RescoreRecord) -> None:
-        """Count one search."""
+    def search(self, start: SearchStart) -> AbstractContextManager[Tell]:
+        """Count what is searched, once it is known what became of it."""
+        del start
+        return nullcontext(self._count_all)
+
+    def _count_all(self, record: RescoreRecord) -> None:
+        for search in record.searches:
+            self._count(search)
+
+    def _count(self, record: RescoreRecord) -> None:
         mapping, model = record.mapping or "", record.model or ""
         self._searches.labels(record.outcome, record.reason or "", record.endpoint, mapping).inc()
         if record.outcome == "reranked":

@@ -14,18 +14,19 @@ from aiohttp import web
 
 from sidecar.config.model import Config
 from sidecar.errors import UpstreamError
-from sidecar.events import RescoreRecord
+from sidecar.events import RescoreObserver, RescoreRecord, SearchStart, Tell, watched
 from sidecar.proxy import bodies, content_coding, wire
 from sidecar.proxy.headers import Headers, end_to_end, lowered, typed_as_json, value_of, without
 from sidecar.proxy.raw_response import RawResponse, error_response
 from sidecar.proxy.refusals import origin_form, refusal
 from sidecar.proxy.upstream import Upstream
 from sidecar.reasons import Reason
-from sidecar.rescorer import Target
 from sidecar.rescoring.answer import Answer
-from sidecar.search.routes import NotSearch, Route, route
-from sidecar.search.types import PassThrough, SearchRequest
-from sidecar.upstream_types import Fetch, UpstreamAnswer
+from sidecar.rescoring.call import Incoming
+from sidecar.rescoring.endpoints import Handle, route
+from sidecar.rescoring.outcome import Outcome, Passed, Rejected
+from sidecar.search.routes import Route
+from sidecar.upstream_types import UpstreamAnswer
 
 _log = logging.getLogger("sidecar.proxy")
 _RESET = struct.pack("ii", 1, 0)  # lingering for no time: closing sends a reset (socket(7))
@@ -40,21 +41,18 @@ class Rescorer(Protocol):
         """The configuration in force."""
         ...
 
-    async def match(self, route: Route, headers: Mapping[str, str], fetch: Fetch) -> Target | PassThrough:
-        """Find the mapping of a search, before its body is read."""
-        ...
-
-    async def answer(self, route: Route, target: Target, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
-        """Answer one search, or say why it goes on as it came."""
+    async def search(self, route: Route[Handle], incoming: Incoming) -> Outcome:
+        """Say what becomes of one search; its body is read only where that depends on it."""
         ...
 
 
 class Handler:
-    """Handles requests."""
+    """Handles requests. Every search is told to the observer here, whoever decided what becomes of it."""
 
-    def __init__(self, upstream: Upstream, rescorer: Rescorer) -> None:
+    def __init__(self, upstream: Upstream, rescorer: Rescorer, observer: RescoreObserver) -> None:
         self._upstream = upstream
         self._rescorer = rescorer
+        self._observer = observer
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; failures to reach Elasticsearch become errors in its own shape."""
@@ -66,43 +64,24 @@ class Handler:
             answer.force_close()  # where its body ends, and the next request begins, is not sure
             return answer
         exchange = _Exchange(self._upstream, self._rescorer.config, request, target, headers)
-        try:
-            return await self._handle(exchange)
-        except UpstreamError as problem:
-            broken = request.content.exception()
-            if broken is not None:  # nothing is wrong with Elasticsearch: the client's body stopped being HTTP
-                raise broken from problem
-            _log.warning("%s", problem, extra={"fields": {"reason": problem.reason}})
-            return error_response(_STATUS.get(problem.reason, 502), problem.reason, str(problem))
-
-    async def _handle(self, exchange: _Exchange) -> web.StreamResponse:
         found = route(exchange.method, exchange.target)
-        if isinstance(found, NotSearch):
-            return await exchange.forward(exchange.body())
-        matched = await self._rescorer.match(found, exchange.lowered, exchange.fetch)
-        if isinstance(matched, PassThrough):
-            return await exchange.forward(exchange.body(), matched.reason)
-        return await self._search(exchange, found, matched)
-
-    async def _search(self, exchange: _Exchange, found: Route, matched: Target) -> web.StreamResponse:
-        limit = exchange.config.max_search_body
-        raw, rest = await bodies.read_up_to(exchange.request, limit, exchange.patience)
-        if rest is not None:
-            return await exchange.forward(rest, Reason.BODY_TOO_LARGE)
         try:
-            body = content_coding.decode(raw, exchange.lowered.get("content-encoding"), limit)
-        except content_coding.TooLargeError:
-            return await exchange.forward(raw, Reason.BODY_TOO_LARGE)
-        except ValueError:
-            return await exchange.forward(raw, Reason.BODY_ENCODING)
-        asked = SearchRequest(method=exchange.method, target=exchange.target, body=body, headers=exchange.lowered)
-        outcome = await self._rescorer.answer(found, matched, asked, exchange.fetch)
-        if isinstance(outcome, Answer):
-            return _whole(outcome)
-        exchange.target = outcome.target or exchange.target
-        if outcome.body is None:
-            return await exchange.forward(raw, outcome.reason)
-        return await exchange.forward_edited(outcome.body, outcome.reason)
+            if found is None:
+                return await exchange.forward()
+            with watched(self._observer, SearchStart(endpoint=found.endpoint.name, headers=exchange.headers)) as tell:
+                return await self._search(exchange, found, tell)
+        except UpstreamError as problem:
+            return _rejected(exchange.unanswered(problem), searched=False)
+
+    async def _search(self, exchange: _Exchange, found: Route[Handle], tell: Tell) -> web.StreamResponse:
+        try:
+            outcome = await self._rescorer.search(found, exchange)
+            if isinstance(outcome, Passed):
+                return await exchange.forward(outcome, tell)
+        except UpstreamError as problem:
+            outcome = exchange.unanswered(problem)
+        tell(outcome.record)
+        return _rejected(outcome) if isinstance(outcome, Rejected) else _whole(outcome)
 
 
 class _Exchange:
@@ -116,10 +95,11 @@ class _Exchange:
         self.method = request.method
         self.target = target
         self._upstream = upstream
+        self._body: bytes | AsyncIterator[bytes] | None = None
         self._headers = without(end_to_end(headers), ("expect",))  # 100-continue is answered here
 
     @property
-    def lowered(self) -> Mapping[str, str]:
+    def headers(self) -> Mapping[str, str]:
         """The first value of each header by lower-case name."""
         return lowered(self._headers)
 
@@ -128,9 +108,19 @@ class _Exchange:
         """Seconds that the client may neither send nor take anything while it is its turn."""
         return self.config.upstream.read_timeout
 
-    def body(self) -> bytes | AsyncIterator[bytes] | None:
-        """Give the client's body: as it arrives, or whole where it is here."""
-        return bodies.of(self.request, self.patience)
+    async def read(self) -> bytes | Reason:
+        """Read and decode the client's body, or give the reason why it can only be streamed."""
+        limit = self.config.max_search_body
+        raw, rest = await bodies.read_up_to(self.request, limit, self.patience)
+        self._body = raw if rest is None else rest
+        if rest is not None:
+            return Reason.BODY_TOO_LARGE
+        try:
+            return content_coding.decode(raw, self.headers.get("content-encoding"), limit)
+        except content_coding.TooLargeError:
+            return Reason.BODY_TOO_LARGE
+        except ValueError:
+            return Reason.BODY_ENCODING
 
     async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
         """Ask Elasticsearch with the client's own headers and credentials."""
@@ -138,28 +128,50 @@ class _Exchange:
         sent = [(name, value) for name, value in own if not name.lower().startswith("x-rescore-")]
         return await self._upstream.fetch(method, target, sent, body, timeout, self.config.max_search_answer)
 
-    async def forward_edited(self, body: bytes, reason: Reason) -> web.StreamResponse:
-        """Forward a body that differs from the client's: its length and coding are new."""
-        self._headers = without(self._headers, ("content-encoding", "content-length"))
-        return await self.forward(body, reason)
-
-    async def forward(self, body: bytes | AsyncIterator[bytes] | None, reason: Reason | None = None) -> RawResponse:
-        """Stream the request to Elasticsearch and its answer back.
+    async def forward(self, passed: Passed | None = None, tell: Tell | None = None) -> RawResponse:
+        """Stream the request to Elasticsearch and its answer back; tell what became of a search once it is answered.
 
         Raises:
             UpstreamError: nothing has been answered yet, and nothing will be.
         """
-        added = [] if reason is None else [("X-Rescore", RescoreRecord(outcome="passed", reason=reason).header())]
-        async with self._upstream.open(self.method, self.target, self._headers, body or None) as response:
-            kept = end_to_end(wire.text(response.raw_headers))
-            answer = RawResponse(response.status, response.reason, [*kept, *added])
-            await answer.prepare(self.request)
-            try:
-                await self._copy(response.content, answer)
-            except (aiohttp.ClientError, OSError) as problem:
-                self._break_off(f"Elasticsearch's answer was cut short: {problem!r}")
-                raise ConnectionError("the client's connection was broken off") from problem
-            return answer
+        if passed is not None:
+            self._edit(passed)
+        async with self._upstream.open(self.method, self.target, self._headers, self._unsent() or None) as response:
+            if passed is not None and tell is not None:
+                tell(passed.record)
+            added = [] if passed is None else [("X-Rescore", passed.record.header())]
+            return await self._stream(response, added)
+
+    def _edit(self, passed: Passed) -> None:
+        self.target = passed.target or self.target
+        if passed.body is not None:  # its length and coding are not the client's
+            self._body = passed.body
+            self._headers = without(self._headers, ("content-encoding", "content-length"))
+
+    def _unsent(self) -> bytes | AsyncIterator[bytes] | None:
+        """Give the body to forward: as far as it was read, and the rest as it arrives."""
+        return bodies.of(self.request, self.patience) if self._body is None else self._body
+
+    async def _stream(self, response: aiohttp.ClientResponse, added: Headers) -> RawResponse:
+        kept = end_to_end(wire.text(response.raw_headers))
+        answer = RawResponse(response.status, response.reason, [*kept, *added])
+        await answer.prepare(self.request)
+        try:
+            await self._copy(response.content, answer)
+        except (aiohttp.ClientError, OSError) as problem:
+            self._break_off(f"Elasticsearch's answer was cut short: {problem!r}")
+            raise ConnectionError("the client's connection was broken off") from problem
+        return answer
+
+    def unanswered(self, problem: UpstreamError) -> Rejected:
+        """Give what the client gets instead of an answer; raise where its own body is what broke."""
+        broken = self.request.content.exception()
+        if broken is not None:  # nothing is wrong with Elasticsearch: the client's body stopped being HTTP
+            raise broken from problem
+        _log.warning("%s", problem, extra={"fields": {"reason": problem.reason}})
+        record = RescoreRecord(outcome="failed", reason=problem.reason)
+        status = _STATUS.get(problem.reason, 502)
+        return Rejected(record=record, status=status, kind=problem.reason, message=str(problem))
 
     async def _copy(self, content: aiohttp.StreamReader, answer: RawResponse) -> None:
         async for piece in content.iter_any():
@@ -188,6 +200,14 @@ class _Exchange:
 def _whole(answer: Answer) -> RawResponse:
     """Give a whole answer, uncompressed: the sidecar sits next to its clients."""
     headers = end_to_end(wire.text(answer.headers))
-    added = [("X-Rescore", answer.record.header()), ("Server-Timing", answer.record.server_timing())]
     length = [("Content-Length", str(len(answer.body)))]
-    return RawResponse(answer.status, None, [*headers, *added, *length], answer.body)
+    return RawResponse(answer.status, None, [*headers, *_told(answer.record), *length], answer.body)
+
+
+def _rejected(outcome: Rejected, *, searched: bool = True) -> RawResponse:
+    added = _told(outcome.record) if searched else []
+    return error_response(outcome.status, outcome.kind, outcome.message, added)
+
+
+def _told(record: RescoreRecord) -> list[tuple[str, str]]:
+    return [("X-Rescore", record.header()), ("Server-Timing", record.server_timing())]

@@ -56,13 +56,13 @@ class RawResponse(web.StreamResponse):
             await super().write_eof(data or (b"" if self._must_be_empty_body else self._whole))
 
 
-def error_response(status: int, kind: str, reason: str) -> RawResponse:
-    """Give an error of the sidecar's own in Elasticsearch's shape."""
+def error_response(status: int, kind: str, reason: str, added: Headers = ()) -> RawResponse:
+    """Return an error of the sidecar's own in Elasticsearch's shape."""
     body = elasticsearch_error(status, kind, reason)
     headers = [
         ("Content-Type", "application/json"),
         ("X-Elastic-Product", "Elasticsearch"),  # official clients refuse answers without it
-        ("X-Rescore", f"failed; reason={kind}"),
         ("Content-Length", str(len(body))),
+        *added,
     ]
     return RawResponse(status, None, headers, body)

@@ -17,16 +17,12 @@ JSON_HEADERS: Final = ((b"Content-Type", b"application/json"), (b"X-Elastic-Prod
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer for the client. ``body`` has no content coding; ``record`` gives the added headers.
-
-    ``parts`` are the records of the searches that make up the answer, none for a single search.
-    """
+    """One answer for the client. ``body`` has no content coding; ``record`` gives the added headers."""
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
     record: RescoreRecord
-    parts: Sequence[RescoreRecord] = ()
 
 
 def from_upstream(upstream: UpstreamAnswer, record: RescoreRecord, body: bytes | None = None) -> Answer:

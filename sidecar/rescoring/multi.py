@@ -105,8 +105,7 @@ class MultiSearch:
         filters = parameters(asked.request.target).get("filter_path")
         body = body if filters is None else filter_path.apply(body, filters)
         upstream = fetched.upstream or UpstreamAnswer(status=200, headers=answer.JSON_HEADERS, body=b"")
-        parts = tuple(records.values())
-        return replace(answer.from_upstream(upstream, summary(parts), body), parts=parts)
+        return answer.from_upstream(upstream, summary(list(records.values())), body)
 
     async def _scored(self, work: Work, started: float) -> dict[int, Applied]:
         """Score what is to be scored, in one batch."""

@@ -1,4 +1,4 @@
-"""What a request line is to Elasticsearch: a search of some kind, or nothing that concerns us.
+"""Which endpoint a request line leads to, and its query parameters.
 
 Elasticsearch's router percent-decodes each path segment once and drops empty segments, so `//_search`,
 `/%74/_search` and `/_search/` are searches while `/idx%2f_search` is a document request. The same is done
@@ -8,156 +8,82 @@ here. Source: Elasticsearch's `RestController`/`PathTrie` behaviour and REST API
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Generic, Literal, TypeVar
 from urllib.parse import unquote, unquote_plus
 
 from sidecar.reasons import Reason
 
 _READ = frozenset({"GET", "POST"})
-
-
-@dataclass(frozen=True, slots=True)
-class NotSearch:
-    """Nothing that concerns us: streamed without a header."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A search endpoint that is passed through, with the reason."""
-
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """`_search`. ``index`` is the decoded index expression, None when the path names none."""
-
-    index: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class MultiSearch:
-    """`_msearch`. ``index`` is the default of sub-searches that name none."""
-
-    index: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateSearch:
-    """`_search/template`."""
-
-    index: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class MultiTemplateSearch:
-    """`_msearch/template`."""
-
-    index: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AsyncSearch:
-    """`_async_search`, submitted."""
-
-    index: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AsyncGet:
-    """`_async_search/<id>`, fetched."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class PointInTimeOpen:
-    """`POST <index>/_pit`."""
-
-    index: str
-
-
-Route = (
-    NotSearch
-    | Skipped
-    | Search
-    | MultiSearch
-    | TemplateSearch
-    | MultiTemplateSearch
-    | AsyncSearch
-    | AsyncGet
-    | PointInTimeOpen
-)
-
-SEARCHES: dict[tuple[str, ...], Callable[[str | None], Route]] = {
-    ("_search",): Search,
-    ("_msearch",): MultiSearch,
-    ("_search", "template"): TemplateSearch,
-    ("_msearch", "template"): MultiTemplateSearch,
-    ("_async_search",): AsyncSearch,
-}
-# First words of further search endpoints, and why their answers are left alone.
-SKIPPED: Final = {
-    ("_search", "scroll"): Reason.SCROLL,
-    ("_knn_search",): Reason.KNN_SEARCH,
-    ("_mvt",): Reason.VECTOR_TILE,
-    ("_rank_eval",): Reason.RANK_EVAL,
-    ("_rollup_search",): Reason.ROLLUP,
-    ("_eql", "search"): Reason.EQL,
-    ("_fleet", "_fleet_search"): Reason.FLEET_SEARCH,
-    ("_fleet", "_fleet_msearch"): Reason.FLEET_SEARCH,
-}
-_APPLICATION: Final = ["_application", "search_application"]
+_ANY = "*"
+_REST = "**"
 _SEPARATOR = re.compile("[&;]")
+Handler = TypeVar("Handler")
 
 
-def route(method: str, target: str) -> Route:
-    """Give the route of a request line; ``target`` is the raw request target, query string and all."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Generic[Handler]):
+    """A row of the table of endpoints.
+
+    Attributes:
+        name: the metric label and log field.
+        path: the path's words behind the index; `*` is any segment, `**` at the end any further ones.
+        handler: what answers it; or why it is never rescored.
+        methods: the methods by which it searches; others concern nobody.
+        index: whether an index expression stands before the words.
+        late: whether it is only matched when its body is read, since that may name indices.
+    """
+
+    name: str
+    path: str
+    handler: Handler | Reason
+    methods: frozenset[str] = _READ
+    index: Literal["optional", "required", "none"] = "optional"
+    late: bool = False
+
+    def matches(self, method: str, index: str | None, words: list[str]) -> bool:
+        """Tell whether a request line with these words leads here."""
+        expected = self.path.split("/")
+        if method not in self.methods or (index is None and self.index == "required"):
+            return False
+        if index is not None and self.index == "none":
+            return False
+        if expected[-1] == _REST:
+            expected = expected[:-1]
+            words = words[: len(expected)]
+        return len(words) == len(expected) and all(map(_fits, expected, words))
+
+
+def _fits(expected: str, word: str) -> bool:
+    return expected in (_ANY, word)
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[Handler]):
+    """Where a request line leads: ``words`` are the decoded segments behind ``index``, the index expression."""
+
+    endpoint: Endpoint[Handler]
+    index: str | None
+    words: tuple[str, ...]
+
+
+def route(endpoints: Iterable[Endpoint[Handler]], method: str, target: str) -> Route[Handler] | None:
+    """Return the route of a request line, None where it concerns none of the endpoints.
+
+    Args:
+        endpoints: the table; its first row that matches wins.
+        method: the method.
+        target: the raw request target, query string and all.
+    """
     if method not in _READ:
-        return NotSearch()
+        return None
     parts = [unquote(part) for part in target.partition("?")[0].split("/") if part]
     if not parts or all(not part.startswith("_") for part in parts[:2]):
-        return NotSearch()
+        return None
     index, words = (None, parts) if parts[0].startswith("_") and parts[0] != "_all" else (parts[0], parts[1:])
-    return _by_words(method, index, words)
-
-
-def _by_words(method: str, index: str | None, words: list[str]) -> Route:
-    kind = SEARCHES.get(tuple(words))
-    if kind is not None:
-        return kind(index) if kind is not AsyncSearch or method == "POST" else NotSearch()
-    if index is None and len(words) == 2 and words[0] == "_async_search" and method == "GET":
-        return AsyncGet(words[1])
-    if index is not None and words == ["_pit"] and method == "POST":
-        return PointInTimeOpen(index)
-    if index is None and len(words) == 4 and (words[:2], words[3]) == (_APPLICATION, "_search"):
-        return Skipped(Reason.SEARCH_APPLICATION)
-    for known, reason in SKIPPED.items():
-        if tuple(words[: len(known)]) == known:
-            return Skipped(reason)
-    return NotSearch()
-
-
-_NAMES: Final[Mapping[type, str]] = {
-    MultiSearch: "msearch",
-    TemplateSearch: "search_template",
-    MultiTemplateSearch: "msearch_template",
-    AsyncSearch: "async_search",
-    AsyncGet: "async_search",
-    PointInTimeOpen: "pit",
-}
-
-
-def endpoint(found: Route) -> str:
-    """Give the short name of an endpoint, for metrics and logs."""
-    return _NAMES.get(type(found), "search")
-
-
-def index_of(found: Route) -> str | None:
-    """Give the index expression in a route's path, None where there is none."""
-    return None if isinstance(found, NotSearch | Skipped | AsyncGet) else found.index
+    found = next((each for each in endpoints if each.matches(method, index, words)), None)
+    return None if found is None else Route(found, index, tuple(words))
 
 
 def parameters(target: str) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sidecar.events import RescoreRecord, ShadowRecord
+from contextlib import AbstractContextManager, nullcontext
+
+from sidecar.events import RescoreRecord, SearchStart, ShadowRecord, Tell
 
 
 class Told:
@@ -12,9 +14,9 @@ class Told:
         self.searches: list[RescoreRecord] = []
         self.shadows: list[ShadowRecord] = []
 
-    def search(self, record: RescoreRecord) -> None:
-        """Keep one search's record."""
-        self.searches.append(record)
+    def search(self, start: SearchStart) -> AbstractContextManager[Tell]:
+        """Keep each single search's record."""
+        return nullcontext(lambda record: self.searches.extend(record.searches))
 
     def shadow(self, record: ShadowRecord) -> None:
         """Keep one comparison."""

@@ -6,18 +6,20 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from sidecar.config.model import Config
 from sidecar.errors import BackendFailed, DeadlineExceeded, QueueFull, UpstreamError
+from sidecar.events import SearchStart, watched
 from sidecar.reasons import Reason
-from sidecar.rescorer import Rescorer, Target
+from sidecar.rescorer import Rescorer
 from sidecar.rescoring.answer import Answer
+from sidecar.rescoring.endpoints import route
+from sidecar.rescoring.outcome import Outcome, Passed, Rejected
 from sidecar.scoring.types import ScoreRequest, Scores
-from sidecar.search.routes import route
-from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.upstream_types import UpstreamAnswer
 from tests.rescoring.conftest import Told
 
@@ -79,30 +81,66 @@ def _answer(body: bytes) -> dict[str, Any]:
     return {"took": 1, "hits": {"max_score": 1.0, "hits": hits}}
 
 
-def rescorer(model: Model, **settings: Any) -> tuple[Rescorer, Told]:
+@dataclass
+class Watched:
+    """A rescorer, and the observer that is told of its searches."""
+
+    rescorer: Rescorer
+    told: Told
+
+
+def rescorer(model: Model, **settings: Any) -> tuple[Watched, Told]:
     mapping = settings.pop("mapping", {})
     told = Told()
     clock = settings.pop("clock", time.monotonic)
     config = {"indices": {"i": {"fields": ["t"], "window_size": 4, **mapping}}, **settings}
-    return Rescorer(Config.model_validate(config), model, told, clock), told
+    return Watched(Rescorer(Config.model_validate(config), model, told, clock), told), told
+
+
+@dataclass
+class Request:
+    """A search as the proxy hands it on."""
+
+    node: Node
+    target: str
+    body: bytes
+    headers: dict[str, str]
+    method: str = "POST"
+
+    async def read(self) -> bytes | Reason:
+        """Give the body."""
+        return self.body
+
+    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+        """Ask the node."""
+        return await self.node.fetch(method, target, body, timeout)
 
 
 async def ask(
-    which: Rescorer, node: Node, *, target: str = "/i/_search", body: bytes | None = None, **headers: str
-) -> Answer | PassThrough:
+    which: Watched, node: Node, *, target: str = "/i/_search", body: bytes | None = None, **headers: str
+) -> Outcome:
     """Ask as the proxy does."""
     body = json.dumps({"query": {"match": {"t": "x"}}, "size": 2}).encode() if body is None else body
     named = {"content-type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
-    request = SearchRequest(method="POST", target=target, body=body, headers=named)
-    found = route("POST", target)
-    matched = await which.match(found, named, node.fetch)
-    if isinstance(matched, PassThrough):
-        return matched
-    assert isinstance(matched, Target)
-    return await which.answer(found, matched, request, node.fetch)
+    return await search(which, Request(node, target, body, named))
 
 
-def names(answer: Answer | PassThrough) -> list[str]:
+async def search(which: Watched, request: Request) -> Outcome:
+    found = route("POST", request.target)
+    assert found is not None
+    with watched(which.told, SearchStart(endpoint=found.endpoint.name, headers=request.headers)) as tell:
+        outcome = await which.rescorer.search(found, request)
+        tell(outcome.record)
+    return outcome
+
+
+def passed(outcome: Outcome) -> tuple[str | None, bytes | None]:
+    """Give the reason and the edited body of a search that goes on."""
+    assert isinstance(outcome, Passed)
+    return outcome.record.reason, outcome.body
+
+
+def names(answer: Outcome) -> list[str]:
     assert isinstance(answer, Answer)
     return [hit["_id"] for hit in json.loads(answer.body)["hits"]["hits"]]
 
@@ -162,12 +200,10 @@ def _two() -> bytes:
 
 async def test_on_failure_error_is_a_503_that_says_why() -> None:
     which, _ = rescorer(Model(raising(QueueFull("full"))), on_failure="error")
-    answer = await ask(which, Node())
-    assert isinstance(answer, Answer)
-    assert answer.status == 503
+    outcome = await ask(which, Node())
     reason = "rescoring failed [queue_full] and the sidecar's on_failure is [error]"
-    assert json.loads(answer.body)["error"]["reason"] == reason
-    assert (b"X-Elastic-Product", b"Elasticsearch") in answer.headers
+    assert isinstance(outcome, Rejected)
+    assert (outcome.status, outcome.message) == (503, reason)
     several = await ask(which, Node(), target="/_msearch", body=_two())
     assert isinstance(several, Answer)
     items = json.loads(several.body)["responses"]
@@ -201,9 +237,7 @@ async def test_a_bug_of_ours_sends_the_original(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("sidecar.rescoring.single.read_or_none", broken)
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
-    assert await ask(which, Node(), body=with_ext) == PassThrough(
-        Reason.INTERNAL_ERROR, b'{"query":{"match":{"t":"x"}}}'
-    )
+    assert passed(await ask(which, Node(), body=with_ext)) == (Reason.INTERNAL_ERROR, b'{"query":{"match":{"t":"x"}}}')
     assert [(record.outcome, record.reason) for record in told.searches] == [("failed", "internal_error")]
 
 
@@ -220,8 +254,8 @@ async def test_a_bug_of_ours_sends_the_original(monkeypatch: pytest.MonkeyPatch)
 async def test_what_the_widened_search_costs_the_original_does_not(node: Node, reason: str) -> None:
     which, _ = rescorer(Model(falling))
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
-    expected = PassThrough(Reason(reason), b'{"query":{"match":{"t":"x"}}}')
-    assert await ask(which, node, body=with_ext) == expected
+    expected = (reason, b'{"query":{"match":{"t":"x"}}}')
+    assert passed(await ask(which, node, body=with_ext)) == expected
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
@@ -275,7 +309,7 @@ async def test_a_lost_probe_leaves_the_next_search_to_probe() -> None:
     await ask(which, Node(status=404))  # Elasticsearch has nothing to score
     probe = asyncio.create_task(ask(which, Node()))
     await hanging.wait()
-    assert await ask(which, Node()) == PassThrough(Reason.CIRCUIT_OPEN)  # one probe at a time
+    assert passed(await ask(which, Node())) == (Reason.CIRCUIT_OPEN, None)  # one probe at a time
     probe.cancel()  # its client went away
     await asyncio.gather(probe, return_exceptions=True)
     now[0] = 10.1
@@ -301,7 +335,7 @@ async def test_a_model_that_is_not_configured_is_the_client_s_mistake() -> None:
 
 async def test_until_the_model_is_loaded_searches_pass() -> None:
     which, _ = rescorer(Model(falling, ready=False))
-    assert await ask(which, Node()) == PassThrough(Reason.MODEL_LOADING)
+    assert passed(await ask(which, Node())) == (Reason.MODEL_LOADING, None)
 
 
 @pytest.mark.parametrize("text", ["", "  "])
@@ -325,40 +359,39 @@ async def test_shadow_mode_answers_as_elasticsearch_and_compares() -> None:
     assert names(answer) == ["a", "b"]
     assert isinstance(answer, Answer)
     assert answer.record.header() == "passed; reason=shadow"
-    tasks = list(which._endpoints._shadow._running)
+    tasks = list(which.rescorer._endpoints._shadow._running)
     for task in tasks:
         await task
     [comparison] = told.shadows
     assert (comparison.mapping, comparison.kendall_tau, comparison.overlap_at_10) == ("i", -1.0, 1.0)
-    await which.close()
+    await which.rescorer.close()
 
 
 async def test_split_mode_decides_by_the_header_and_each_session_alike() -> None:
     model = Model(falling)
     which, _ = rescorer(model, mapping={"mode": "split", "split_percent": 30, "split_header": "X-User"})
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
-    control = PassThrough(Reason.SPLIT_CONTROL, b'{"query":{"match":{"t":"x"}}}')
+    control = (Reason.SPLIT_CONTROL, b'{"query":{"match":{"t":"x"}}}')
     outcomes = [await ask(which, Node(), body=with_ext, x_user=f"user {i}") for i in range(400)]
-    assert all(isinstance(outcome, Answer) or outcome == control for outcome in outcomes)
+    assert all(isinstance(outcome, Answer) or passed(outcome) == control for outcome in outcomes)
     assert 90 < sum(isinstance(outcome, Answer) for outcome in outcomes) < 150
     again = [await ask(which, Node(), body=with_ext, x_user=f"user {i}") for i in range(400)]
     assert [type(outcome) for outcome in again] == [type(outcome) for outcome in outcomes]
-    assert await ask(which, Node(), body=with_ext) == control
+    assert passed(await ask(which, Node(), body=with_ext)) == control
 
 
 async def test_a_new_configuration_holds_for_the_next_search() -> None:
     which, told = rescorer(Model(falling))
-    node = Node()
-    found = route("POST", "/i/_search")
-    before = await which.match(found, {}, node.fetch)
-    which.use(Config())
-    assert await which.match(found, {}, node.fetch) == PassThrough(Reason.NO_MAPPING)
-    assert isinstance(before, Target)
-    body = b'{"query":{"match":{"t":"x"}}}'
-    headers = {"content-type": "application/json"}
-    request = SearchRequest(method="POST", target="/i/_search", body=body, headers=headers)
-    assert names(await which.answer(found, before, request, node.fetch)) == ["d", "c", "b", "a"]
-    assert [record.outcome for record in told.searches] == ["passed", "reranked"]
+
+    class Late(Request):
+        async def read(self) -> bytes | Reason:
+            which.rescorer.use(Config())
+            return await super().read()
+
+    late = Late(Node(), "/i/_search", b'{"query":{"match":{"t":"x"}}}', {"content-type": "application/json"})
+    assert names(await search(which, late)) == ["d", "c", "b", "a"]
+    assert passed(await ask(which, Node())) == (Reason.NO_MAPPING, None)
+    assert [record.outcome for record in told.searches] == ["reranked", "passed"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,65 @@
+"""One search as it is handed down: parsed once, with all that is needed to answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.config.match import Match
+from sidecar.config.model import Config
+from sidecar.reasons import Reason
+from sidecar.search.types import SearchRequest
+from sidecar.upstream_types import Fetch, UpstreamAnswer
+
+
+class Incoming(Protocol):
+    """A search that comes in, its body not read yet. ``headers`` have lower-case names."""
+
+    @property
+    def method(self) -> str:
+        """The method."""
+        ...
+
+    @property
+    def target(self) -> str:
+        """The raw request target."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The first value of each header by lower-case name."""
+        ...
+
+    async def read(self) -> bytes | Reason:
+        """Read and decode the body, or say why it can only be streamed."""
+        ...
+
+    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+        """Ask Elasticsearch with the client's own headers and credentials.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request on a search endpoint.
+
+    Attributes:
+        index: the index expression in its path, None where there is none.
+        words: the path's segments behind it.
+        match: the mapping of ``index``; None where only the body tells the indices.
+        request: the request, whole.
+        config: the configuration in force when it came.
+        fetch: asks Elasticsearch with the client's own headers and credentials.
+    """
+
+    index: str | None
+    words: tuple[str, ...]
+    match: Match | None
+    request: SearchRequest
+    config: Config
+    fetch: Fetch
