@@ -24,25 +24,29 @@ from sidecar.proxy.server import RunningServer, listen_for_admin, listen_for_cli
 from sidecar.proxy.upstream import Upstream
 from sidecar.rescorer import Rescorer
 from sidecar.scoring.engine import Engine
+from sidecar.scoring.types import Scorer
 
 _log = logging.getLogger("sidecar")
 
 
 class Sidecar:
-    """Everything that lives as long as the process. ``port`` and ``admin_port`` are set by ``start``."""
+    """Everything that lives as long as the process. ``port`` and ``admin_port`` are set by ``start``.
 
-    def __init__(self, config: Config) -> None:
+    ``scorer`` computes the scores; without one it is the engine that ``config`` describes.
+    """
+
+    def __init__(self, config: Config, scorer: Scorer | None = None) -> None:
         self.config = config
         self.metrics = Metrics()
         self.observer = FanOut(self.metrics, logs.SearchLog())
         self.upstream = Upstream(config.upstream)
-        self.engine = Engine(config.engine)
-        self.rescorer = Rescorer(config, self.engine, self.observer)
+        self.scorer: Scorer = Engine(config.engine) if scorer is None else scorer
+        self.rescorer = Rescorer(config, self.scorer, self.observer)
         self.port = 0
         self.admin_port = 0
         self._clients: RunningServer | None = None
         self._stack = contextlib.AsyncExitStack()
-        self.metrics.add_source("sidecar_engine", self.engine.stats)
+        self.metrics.add_source("sidecar_engine", self.scorer.stats)
         self.metrics.add_source("sidecar_proxy", self.proxy_stats)
 
     async def start(self) -> None:
@@ -56,7 +60,7 @@ class Sidecar:
         clients = await listen_for_clients(Handler(self.upstream, self.rescorer, self.observer), self.config.listen)
         self._clients = clients
         self.port = self._closing(clients)
-        admin = make_admin_app(self.metrics, lambda: self.engine.ready, self.describe)
+        admin = make_admin_app(self.metrics, lambda: self.scorer.ready, self.describe)
         self.admin_port = self._closing(await listen_for_admin(admin, self.config.admin))
         _log.info("listening on %s:%d", self.config.listen.host, self.port)
 
@@ -70,9 +74,9 @@ class Sidecar:
         Raises:
             ModelError: a model cannot be had.
         """
-        self._stack.push_async_callback(self.engine.close)
-        await self.engine.start()
-        _log.info("model ready", extra={"fields": self.engine.describe()})
+        self._stack.push_async_callback(self.scorer.close)
+        await self.scorer.start()
+        _log.info("model ready", extra={"fields": self.scorer.describe()})
 
     def proxy_stats(self) -> dict[str, float]:
         """Count connections and requests on both sides of the proxy."""
@@ -80,7 +84,7 @@ class Sidecar:
 
     def describe(self) -> dict[str, Any]:
         """Say what runs: the engine's choices and the mapped patterns."""
-        return {"engine": self.engine.describe(), "indices": sorted(self.rescorer.config.indices)}
+        return {"engine": self.scorer.describe(), "indices": sorted(self.rescorer.config.indices)}
 
     async def close(self) -> None:
         """Stop listening, let running requests end, release the rest; last started goes first."""

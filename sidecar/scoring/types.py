@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from sidecar.config.model import Passages
 
@@ -49,7 +49,10 @@ class Scores:
 
 
 class Scorer(Protocol):
-    """What the rescorer needs of the engine."""
+    """The seam of scoring: texts in, scores out, whoever computes them, on this machine or another.
+
+    ``start`` it once, before or while searches come, and ``close`` it at the end.
+    """
 
     @property
     def ready(self) -> bool:
@@ -68,4 +71,24 @@ class Scorer(Protocol):
 
     async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
         """Score several requests in common batches (``_msearch``); failures are returned in place."""
+        ...
+
+    async def start(self) -> None:
+        """Make ready, however long it takes.
+
+        Raises:
+            ModelError: a model cannot be had.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop; what waits is given up."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """Say what computes the scores of each model, for `/info` and the log."""
+        ...
+
+    def stats(self) -> Mapping[str, float]:
+        """Return counters (names end in `_total`) and gauges."""
         ...

@@ -147,13 +147,13 @@ def test_shadowed_searches_keep_elasticsearchs_order(shadow_url: str, direct: El
 async def test_twenty_searches_are_scored_in_one_call(elasticsearch_url: str, articles: str, checkpoint: Any) -> None:
     async with running(config(elasticsearch_url, checkpoint)) as sidecar, aiohttp.ClientSession() as session:
         calls: list[int] = []
-        score_many = sidecar.engine.score_many
+        score_many = sidecar.scorer.score_many
 
         async def counted(requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
             calls.append(len(requests))
             return await score_many(requests)
 
-        sidecar.engine.score_many = counted  # type: ignore[method-assign]  # only watches
+        sidecar.scorer.score_many = counted  # type: ignore[method-assign]  # only watches
         body = ndjson(*[{"index": articles}, FOX] * 20)
         headers = {"Content-Type": "application/x-ndjson"}
         async with session.post(sidecar.url + "/_msearch", data=body, headers=headers) as answer:

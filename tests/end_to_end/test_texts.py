@@ -84,13 +84,13 @@ async def test_what_the_model_reads(elasticsearch_url: str, texts: str, checkpoi
     settings["indices"] = {texts: {"fields": ["title"]}}
     async with running(Config.model_validate(settings)) as sidecar, aiohttp.ClientSession() as session:
         read: list[Sequence[str]] = []
-        score = sidecar.engine.score
+        score = sidecar.scorer.score
 
         async def watched(request: ScoreRequest) -> Scores:
             read.append(request.documents)
             return await score(request)
 
-        sidecar.engine.score = watched  # type: ignore[method-assign]  # only watches
+        sidecar.scorer.score = watched  # type: ignore[method-assign]  # only watches
         for mapping, search, text in cases:
             changed = settings | {"indices": {texts: mapping | {"timeout": "60s"}}}
             sidecar.rescorer.use(Config.model_validate(changed))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,35 +21,9 @@ from sidecar.rescoring.outcome import Outcome, Passed, Rejected
 from sidecar.scoring.types import ScoreRequest, Scores
 from sidecar.upstream_types import UpstreamAnswer
 from tests.rescoring.conftest import Told
+from tests.scorers import Give, GivenScorer, falling, raising
 
 TEXTS = ["a", "b", "c", "d"]
-Give = Callable[[ScoreRequest], Sequence[float]]
-
-
-class Model:
-    """A stand-in scorer: does what the test wants of it."""
-
-    def __init__(self, give: Give, *, ready: bool = True) -> None:
-        self.give = give
-        self.ready = ready
-        self.asked = 0
-        self.models: list[str | None] = []
-
-    async def score(self, request: ScoreRequest) -> Scores:
-        """Score or raise."""
-        self.asked += 1
-        self.models.append(request.model)
-        return Scores(values=self.give(request), model="given")
-
-    async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
-        """Score or raise each."""
-        found: list[Scores | BaseException] = []
-        for request in requests:
-            try:
-                found.append(await self.score(request))
-            except Exception as problem:
-                found.append(problem)
-        return found
 
 
 class Node:
@@ -89,7 +62,7 @@ class Watched:
     told: Told
 
 
-def rescorer(model: Model, **settings: Any) -> tuple[Watched, Told]:
+def rescorer(model: GivenScorer, **settings: Any) -> tuple[Watched, Told]:
     mapping = settings.pop("mapping", {})
     told = Told()
     clock = settings.pop("clock", time.monotonic)
@@ -145,20 +118,8 @@ def names(answer: Outcome) -> list[str]:
     return [hit["_id"] for hit in json.loads(answer.body)["hits"]["hits"]]
 
 
-def falling(request: ScoreRequest) -> list[float]:
-    """Give the last document the best score."""
-    return [float(i) for i in range(len(request.documents))]
-
-
-def raising(problem: Exception) -> Give:
-    def give(request: ScoreRequest) -> list[float]:
-        raise problem
-
-    return give
-
-
 async def test_scores_reorder() -> None:
-    which, told = rescorer(Model(falling))
+    which, told = rescorer(GivenScorer(falling))
     answer = await ask(which, Node(), x_opaque_id="me")
     assert names(answer) == ["d", "c"]
     [record] = told.searches
@@ -180,7 +141,7 @@ async def test_scores_reorder() -> None:
     ],
 )
 async def test_a_failure_costs_the_order_alone(give: Give, reason: str) -> None:
-    which, told = rescorer(Model(give))
+    which, told = rescorer(GivenScorer(give))
     answer = await ask(which, Node())
     assert names(answer) == ["a", "b"]
     assert isinstance(answer, Answer)
@@ -199,7 +160,7 @@ def _two() -> bytes:
 
 
 async def test_on_failure_error_is_a_503_that_says_why() -> None:
-    which, _ = rescorer(Model(raising(QueueFull("full"))), on_failure="error")
+    which, _ = rescorer(GivenScorer(raising(QueueFull("full"))), on_failure="error")
     outcome = await ask(which, Node())
     reason = "rescoring failed [queue_full] and the sidecar's on_failure is [error]"
     assert isinstance(outcome, Rejected)
@@ -216,7 +177,7 @@ async def test_one_failure_of_several_leaves_the_others_rescored() -> None:
             raise BackendFailed("broken")
         return falling(request)
 
-    which, told = rescorer(Model(give))
+    which, told = rescorer(GivenScorer(give))
     searches = [b'{"query":{"match":{"t":"%s"}},"size":1}' % text for text in (b"bad", b"good")]
     body = b"".join(b'{"index":"i"}\n' + search + b"\n" for search in searches)
     answer = await ask(which, Node(), target="/_msearch", body=body)
@@ -230,7 +191,7 @@ async def test_one_failure_of_several_leaves_the_others_rescored() -> None:
 
 
 async def test_a_bug_of_ours_sends_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
-    which, told = rescorer(Model(falling))
+    which, told = rescorer(GivenScorer(falling))
 
     def broken(*args: Any) -> Any:
         raise ZeroDivisionError
@@ -252,7 +213,7 @@ async def test_a_bug_of_ours_sends_the_original(monkeypatch: pytest.MonkeyPatch)
     ],
 )
 async def test_what_the_widened_search_costs_the_original_does_not(node: Node, reason: str) -> None:
-    which, _ = rescorer(Model(falling))
+    which, _ = rescorer(GivenScorer(falling))
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
     expected = (reason, b'{"query":{"match":{"t":"x"}}}')
     assert passed(await ask(which, node, body=with_ext)) == expected
@@ -260,7 +221,7 @@ async def test_what_the_widened_search_costs_the_original_does_not(node: Node, r
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
 async def test_errors_of_elasticsearch_are_its_own(status: int) -> None:
-    which, told = rescorer(Model(falling))
+    which, told = rescorer(GivenScorer(falling))
     answer = await ask(which, Node(status=status, body=b'{"error":"e"}'))
     assert isinstance(answer, Answer)
     assert (answer.status, answer.body) == (status, b'{"error":"e"}')
@@ -268,13 +229,13 @@ async def test_errors_of_elasticsearch_are_its_own(status: int) -> None:
 
 
 async def test_a_cluster_that_does_not_answer_is_told_to_the_proxy() -> None:
-    which, _ = rescorer(Model(falling))
+    which, _ = rescorer(GivenScorer(falling))
     with pytest.raises(UpstreamError):
         await ask(which, Node(problem=UpstreamError("gone", reason=Reason.UPSTREAM_UNREACHABLE)))
 
 
 async def test_a_model_that_keeps_failing_is_left_alone() -> None:
-    model = Model(raising(BackendFailed("broken")))
+    model = GivenScorer(raising(BackendFailed("broken")))
     which, told = rescorer(model)
     for _ in range(7):
         await ask(which, Node())
@@ -283,7 +244,7 @@ async def test_a_model_that_keeps_failing_is_left_alone() -> None:
 
 
 async def test_scores_that_cannot_be_used_open_the_breaker_too() -> None:
-    model = Model(lambda request: [1.0])
+    model = GivenScorer(lambda request: [1.0])
     which, told = rescorer(model)
     for _ in range(6):
         await ask(which, Node())
@@ -294,7 +255,7 @@ async def test_a_lost_probe_leaves_the_next_search_to_probe() -> None:
     now = [0.0]
     hanging = asyncio.Event()
 
-    class Hanging(Model):
+    class Hanging(GivenScorer):
         async def score(self, request: ScoreRequest) -> Scores:
             if now[0] == 10.0:
                 hanging.set()
@@ -318,7 +279,7 @@ async def test_a_lost_probe_leaves_the_next_search_to_probe() -> None:
 
 
 async def test_a_model_that_is_not_configured_is_the_client_s_mistake() -> None:
-    model = Model(falling)
+    model = GivenScorer(falling)
     which, told = rescorer(model, engine={"models": {"large": {"model": "bundled"}}})
     reason = '[ext.rescore.model] must be one of [default, large], found ["nope"]'
     searches = [{"query": {"match": {"t": "x"}}, "ext": {"rescore": {"model": name}}} for name in ("nope", "large")]
@@ -334,13 +295,13 @@ async def test_a_model_that_is_not_configured_is_the_client_s_mistake() -> None:
 
 
 async def test_until_the_model_is_loaded_searches_pass() -> None:
-    which, _ = rescorer(Model(falling, ready=False))
+    which, _ = rescorer(GivenScorer(falling, ready=False))
     assert passed(await ask(which, Node())) == (Reason.MODEL_LOADING, None)
 
 
 @pytest.mark.parametrize("text", ["", "  "])
 async def test_hits_without_text_need_no_model(text: str) -> None:
-    model = Model(falling)
+    model = GivenScorer(falling)
     which, told = rescorer(model)
     body = json.dumps({"took": 1, "hits": {"hits": [{"_id": "1", "_source": {"t": text}}]}}).encode()
     await ask(which, Node(body=body))
@@ -348,13 +309,13 @@ async def test_hits_without_text_need_no_model(text: str) -> None:
 
 
 async def test_a_search_that_found_nothing_needs_no_model() -> None:
-    which, told = rescorer(Model(falling))
+    which, told = rescorer(GivenScorer(falling))
     await ask(which, Node(body=b'{"took":1,"hits":{"hits":[]}}'))
     assert told.searches[0].reason == Reason.NO_HITS
 
 
 async def test_shadow_mode_answers_as_elasticsearch_and_compares() -> None:
-    which, told = rescorer(Model(falling), mapping={"mode": "shadow"})
+    which, told = rescorer(GivenScorer(falling), mapping={"mode": "shadow"})
     answer = await ask(which, Node())
     assert names(answer) == ["a", "b"]
     assert isinstance(answer, Answer)
@@ -368,7 +329,7 @@ async def test_shadow_mode_answers_as_elasticsearch_and_compares() -> None:
 
 
 async def test_split_mode_decides_by_the_header_and_each_session_alike() -> None:
-    model = Model(falling)
+    model = GivenScorer(falling)
     which, _ = rescorer(model, mapping={"mode": "split", "split_percent": 30, "split_header": "X-User"})
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
     control = (Reason.SPLIT_CONTROL, b'{"query":{"match":{"t":"x"}}}')
@@ -381,7 +342,7 @@ async def test_split_mode_decides_by_the_header_and_each_session_alike() -> None
 
 
 async def test_a_new_configuration_holds_for_the_next_search() -> None:
-    which, told = rescorer(Model(falling))
+    which, told = rescorer(GivenScorer(falling))
 
     class Late(Request):
         async def read(self) -> bytes | Reason:
@@ -408,7 +369,7 @@ async def test_texts_of_several_searches_are_looked_up_a_few_at_a_time(parameter
             self.running -= 1
             return await super().fetch(method, target, body, timeout)
 
-    which, _ = rescorer(Model(falling))
+    which, _ = rescorer(GivenScorer(falling))
     node = Counting()
     search = b'{"index":"i"}\n{"query":{"match":{"t":"x"}},"_source":false}\n'
     answer = await ask(which, node, target=f"/_msearch{parameter}", body=search * 20)

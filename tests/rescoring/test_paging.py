@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from hypothesis import given
@@ -16,27 +15,10 @@ from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.shadow import Shadow
 from sidecar.rescoring.single import SingleSearch
-from sidecar.scoring.types import ScoreRequest, Scores
 from sidecar.search.types import SearchRequest
 from sidecar.upstream_types import UpstreamAnswer
 from tests.rescoring.conftest import Told
-
-
-class Given:
-    """A stand-in scorer: the score of a text is looked up."""
-
-    ready = True
-
-    def __init__(self, scores: Sequence[float]) -> None:
-        self._scores = scores
-
-    async def score(self, request: ScoreRequest) -> Scores:
-        """Give the scores that the test chose."""
-        return Scores(values=[self._scores[int(text)] for text in request.documents], model="given")
-
-    async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
-        """Give one after the other."""
-        return [await self.score(request) for request in requests]
+from tests.scorers import GivenScorer
 
 
 class Node:
@@ -84,7 +66,7 @@ async def _page(search: SingleSearch, node: Node, window: int, start: int, size:
 async def test_pages_join_to_elasticsearchs_list_with_its_window_permuted(
     scores: list[float], window: int, size: int
 ) -> None:
-    scorer = Given(scores)
+    scorer = GivenScorer(lambda request: [scores[int(text)] for text in request.documents])
     search = SingleSearch(Pipeline(scorer), Shadow(scorer, Told()), ())
     node = Node(len(scores))
     pages = [await _page(search, node, window, start, size) for start in range(0, len(scores) + size, size)]
