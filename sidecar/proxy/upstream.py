@@ -8,7 +8,6 @@ would hurt an overloaded cluster.
 from __future__ import annotations
 
 import os
-import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,8 +19,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from sidecar.config import model as config
-from sidecar.errors import StartupError, UpstreamError
-from sidecar.proxy import content_coding, wire
+from sidecar.errors import UpstreamError
+from sidecar.proxy import content_coding, tls, wire
 from sidecar.proxy.balancing import Balancer
 from sidecar.proxy.headers import Headers, one_spelling, value_of, without
 from sidecar.proxy.upstream_request import PATH, RawRequest
@@ -64,7 +63,7 @@ class Upstream:
             StartupError: a TLS file cannot be read.
         """
         connector = aiohttp.TCPConnector(
-            limit=self._settings.max_connections, ssl=_tls(self._settings.tls), ttl_dns_cache=30
+            limit=self._settings.max_connections, ssl=tls.client_context(self._settings.tls), ttl_dns_cache=30
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -246,26 +245,3 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     except TimeoutError as late:
         raise UpstreamError("Elasticsearch did not answer in time", reason=Reason.UPSTREAM_TIMEOUT) from late
     return b"".join(pieces)
-
-
-def _tls(settings: config.Tls) -> ssl.SSLContext | bool:
-    if not settings.verify and settings.cert_file is None:
-        return False
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-    except OSError as problem:
-        raise _unusable("ca_file", settings.ca_file, problem) from problem
-    try:
-        if settings.cert_file is not None:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
-    except OSError as problem:
-        files = " with ".join(filter(None, (settings.cert_file, settings.key_file)))
-        raise _unusable("cert_file", files, problem) from problem
-    if not settings.verify:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
-def _unusable(key: str, files: str | None, problem: OSError) -> StartupError:
-    why = (problem.strerror or str(problem)).lower()  # ssl.SSLError is an OSError, too
-    return StartupError(f"upstream.tls.{key}: {files} cannot be used: {why}")
