@@ -1,0 +1,235 @@
+"""Asks the node and the sidecar the same, page by page, and has the answers judged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import aiohttp
+import yarl
+
+from hardening.search_answers import Taken, responses, settled, text
+from hardening.search_cases import Case
+from hardening.search_laws import Outcome, Page, Question, Reply, Violation, of_list, of_page, of_texts, text_of
+from hardening.search_world import World
+from sidecar.config.match import Match, match
+from sidecar.config.model import IndexMapping
+from sidecar.reasons import Reason
+
+_JSON = {"Content-Type": "application/json"}
+_NDJSON = {"Content-Type": "application/x-ndjson"}
+_NOWHERE = {"no_mapping", "mixed_mappings", "pit_unknown"}
+_RESOLVING = ("expand_wildcards", "ignore_unavailable", "allow_no_indices")
+
+
+@dataclass
+class Checked:
+    """What became of a case's searches, and what broke a law."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    violations: list[Violation] = field(default_factory=list)
+
+
+class Asker:
+    """Checks cases under the mappings that ``use`` was given last."""
+
+    def __init__(self, session: aiohttp.ClientSession, node: str, sidecar: str, world: World) -> None:
+        self.node = node
+        self._session = session
+        self._sidecar = sidecar
+        self._world = world
+        self._indices: dict[str, IndexMapping] = {}
+
+    def use(self, indices: dict[str, Any]) -> None:
+        """Take the mappings of the next round."""
+        self._indices = {name: IndexMapping.model_validate(value) for name, value in indices.items()}
+
+    async def check(self, made: Case) -> Checked:
+        """Ask all that a case asks, and judge it."""
+        checked = Checked()
+        pit = await self._open(made) if made.pit else ""
+        if made.pit and not pit:
+            return checked
+        walks = await asyncio.gather(*(self._walk(made, walk, pit) for walk in made.walks))
+        mapped = await self._mapped(made)
+        question = await self._question(made, walks, pit, mapped)
+        for page in (page for pages in walks for page in pages):
+            checked.counts[_counted(made, page)] += 1
+            checked.violations += of_page(page, question)
+            checked.violations += self._of_mapping(made, page, mapped)
+        if all(start == 0 and pages > 1 for start, _, pages in made.walks):
+            checked.violations += of_list(walks, question)
+        checked.violations += of_texts(walks, question)
+        if made.twin is not None:
+            checked.violations += await self._of_twin(made, walks[0][0], mapped)
+        if checked.violations and not await self._steady(made, walks, pit):
+            return replace(checked, violations=[], counts=checked.counts + Counter(["the node wavers"]))
+        return checked
+
+    async def _open(self, made: Case) -> str:
+        base = self.node if made.pit == "node" else self._sidecar
+        path = f"/{made.expression or '_all'}/_pit?keep_alive=5m"
+        reply = await self._ask(base, "POST", path, b"", {})
+        return str(json.loads(reply.body).get("id", "")) if reply.status == 200 else ""
+
+    async def _walk(self, made: Case, walk: tuple[int, int, int], pit: str) -> list[Page]:
+        start, size, count = walk
+        if made.kind == "msearch":
+            return await self._several(made, [(start + i * size, size) for i in range(min(count, 12))])
+        pages = []
+        for i in range(count):
+            page = await self._page(made, start + i * max(size, 0), size, pit)
+            pages.append(page)
+            if page.direct.taken is None or not page.direct.taken.hits:
+                break
+        return pages
+
+    async def _page(self, made: Case, start: int, size: int, pit: str) -> Page:
+        place = (None, None) if start < 0 else (start, size)
+        target = made.target(*place)
+        direct, through = await asyncio.gather(
+            *(
+                self._ask(base, made.method, target, _body(content), made.sent_headers(ours=ours) | _JSON)
+                for base, ours in ((self.node, False), (self._sidecar, True))
+                for content in [made.content(*place, ours=ours, pit=pit)]
+            )
+        )
+        outcome = Outcome.read(through.headers.get("x-rescore", ""))
+        return Page(max(start, 0), 10 if start < 0 else size, direct, through, outcome)
+
+    async def _several(self, made: Case, pages: Sequence[tuple[int, int]]) -> list[Page]:
+        """Ask for several pages in one `_msearch`."""
+        places = [(None, None) if start < 0 else (start, size) for start, size in pages]
+        header = json.dumps(_header(made)).encode()
+        bodies = [
+            b"".join(header + b"\n" + _body(made.content(*place, ours=ours)) + b"\n" for place in places)
+            for ours in (False, True)
+        ]
+        direct, through = await asyncio.gather(
+            self._ask(self.node, "POST", "/_msearch", bodies[0], made.headers | _NDJSON),
+            self._ask(self._sidecar, "POST", "/_msearch", bodies[1], made.headers | _NDJSON),
+        )
+        if direct.status != 200 or through.status != 200:
+            outcome = Outcome.read(through.headers.get("x-rescore", ""))
+            return [Page(max(pages[0][0], 0), pages[0][1], direct, through, outcome)]
+        outcome = Outcome("any" if "x-rescore" in through.headers else "", window=self._window(made))
+        return [
+            Page(max(start, 0), 10 if start < 0 else size, _item(old), _item(new), outcome)
+            for (start, size), old, new in zip(pages, _items(direct), _items(through), strict=True)
+        ]
+
+    def _window(self, made: Case) -> int:
+        """Return the largest window that any mapping here gives a search."""
+        asked = (made.ours or {}).get("window_size")
+        return int(asked or max((each.window_size for each in self._indices.values()), default=0))
+
+    async def _ask(self, base: str, method: str, target: str, body: bytes, headers: dict[str, str]) -> Reply:
+        headers = headers if body else {name: value for name, value in headers.items() if name != "Content-Type"}
+        url = yarl.URL(base + target, encoded=True)
+        async with self._session.request(method, url, data=body or None, headers=headers) as answer:
+            found = {name.lower(): value for name, value in answer.headers.items()}
+            return Reply(answer.status, found, await answer.read())
+
+    async def _mapped(self, made: Case) -> list[Any] | None:
+        """Return the mapping of each index that is searched; None where that cannot be told."""
+        if any(name.startswith("al-") for name in self._indices) or made.kind == "msearch":
+            return None
+        params = {name: value for name, value in made.params.items() if name in _RESOLVING}
+        asked = "&".join(["fields=_id", *(f"{name}={value}" if value else name for name, value in params.items())])
+        path = f"{made.path().removesuffix('/_search')}" if not made.pit else f"/{made.expression or '_all'}"
+        reply = await self._ask(self.node, "GET", f"{path}/_field_caps?{asked}", b"", {})
+        names = json.loads(reply.body).get("indices", []) if reply.status == 200 else []
+        found = [match(self._indices, [name]) for name in names]
+        return [each.mapping if isinstance(each, Match) else None for each in found] or None
+
+    def _of_mapping(self, made: Case, page: Page, mapped: list[Any] | None) -> list[Violation]:
+        if mapped is None or page.direct.status != 200:
+            return []
+        one = mapped[0] is not None and all(each == mapped[0] for each in mapped)
+        if page.outcome.kind == "reranked" and not one:
+            return [Violation("rescored under a mapping that is not that of all", f"{made.expression}")]
+        if page.outcome.reason in _NOWHERE and one:
+            return [Violation(f"one mapping, but {page.outcome.reason}", f"{made.expression}")]
+        return []
+
+    async def _question(
+        self, made: Case, walks: Sequence[Sequence[Page]], pit: str, mapped: list[Any] | None
+    ) -> Question:
+        window = max((page.outcome.window for pages in walks for page in pages), default=0)
+        mappings = [each for each in mapped or [*self._indices.values()] if each is not None]
+        one = mappings[0] if mappings and all(each == mappings[0] for each in mappings) else None
+        return Question(
+            pool=await self._pool(made, window, pit) if window else None,
+            texts={} if one is None else self._texts(one),
+            size_matters=made.size_matters,
+            cut="min_score" in (made.ours or {}),
+            replaces=one is not None and (made.ours or {}).get("fusion", one.fusion.method) == "replace",
+            reasons=frozenset(Reason),
+        )
+
+    def _texts(self, mapping: IndexMapping) -> dict[tuple[str, str, str], str]:
+        fields = [each.name for each in mapping.fields]
+        return {name: text_of(document, fields) for name, document in self._world.documents.items()}
+
+    async def _pool(self, made: Case, window: int, pit: str) -> Taken | None:
+        if made.kind == "msearch":
+            header = json.dumps(_header(made)).encode()
+            body = header + b"\n" + _body(made.content(0, window, ours=False)) + b"\n"
+            reply = await self._ask(self.node, "POST", "/_msearch", body, made.headers | _NDJSON)
+            taken = _item(_items(reply)[0]).taken if reply.status == 200 else None
+        else:
+            body = _body(made.content(0, window, ours=False, pit=pit))
+            reply = await self._ask(self.node, "POST", made.target(0, window), body, made.headers | _JSON)
+            taken = reply.taken
+        return None if taken is None or taken.partial else taken
+
+    async def _of_twin(self, made: Case, page: Page, mapped: list[Any] | None) -> list[Violation]:
+        """The same hits shown otherwise come in the same order."""
+        by_highlight = any(each.text_from == "highlight" for each in self._indices.values())
+        if by_highlight or made.kind != "search":
+            return []
+        start, size = made.walks[0][:2]
+        other = await self._page(replace(made, body=made.body | (made.twin or {})), start, size, "")
+        one, two = page.through.taken, other.through.taken
+        if one is None or two is None or page.outcome.kind != other.outcome.kind:
+            return [] if page.outcome.kind == other.outcome.kind else [_decides(made, page, other)]
+        names = [[hit.name for hit in taken.hits] for taken in (one, two)]
+        return [] if names[0] == names[1] else [Violation("what is shown decides the order", f"{names}")]
+
+    async def _steady(self, made: Case, walks: Sequence[Sequence[Page]], pit: str) -> bool:
+        """Tell whether the node answers the same once more."""
+        if made.kind == "msearch":
+            again = [await self._several(made, [(page.start, page.size) for page in pages]) for pages in walks]
+        else:
+            again = [await self._walk(made, walk, pit) for walk in made.walks]
+        old = [settled(page.direct.body) for pages in walks for page in pages]
+        return old == [settled(page.direct.body) for pages in again for page in pages]
+
+
+def _decides(made: Case, page: Page, other: Page) -> Violation:
+    seen = f"{page.outcome} became {other.outcome} with {json.dumps(made.twin)}"
+    return Violation("what is shown decides whether it is rescored", seen)
+
+
+def _body(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode() if value else b""
+
+
+def _header(made: Case) -> dict[str, Any]:
+    return {} if made.expression is None else {"index": made.expression.split(",")}
+
+
+def _items(reply: Reply) -> list[str]:
+    return responses(text(reply.body))
+
+
+def _item(raw: str) -> Reply:
+    return Reply(int(json.loads(raw)["status"]), {}, raw.encode("utf-8", "surrogateescape"))
+
+
+def _counted(made: Case, page: Page) -> str:
+    return " ".join(filter(None, (made.kind, page.outcome.kind, page.outcome.reason)))
