@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from sidecar.search.dialect import ELASTICSEARCH
+
 Headers = Sequence[tuple[str, str]]
 
 _HOP_BY_HOP = frozenset(
@@ -34,7 +36,6 @@ _NEVER_NOMINATED = frozenset(
         "x-opaque-id",
     }
 )
-_VERSIONED = "application/vnd.elasticsearch+json"
 
 
 def end_to_end(headers: Headers) -> list[tuple[str, str]]:
@@ -68,7 +69,7 @@ def typed_as_json(headers: Headers) -> list[tuple[str, str]]:
     Elasticsearch wants a compatibility version in both `Accept` and `Content-Type` or in neither.
     """
     accept = value_of(headers, "accept") or ""
-    kind = accept if accept.lower().startswith(_VERSIONED) else "application/json"
+    kind = accept if accept.lower().startswith(ELASTICSEARCH.versioned) else "application/json"
     return [*without(headers, ("content-type",)), ("Content-Type", kind)]
 
 

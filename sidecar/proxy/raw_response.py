@@ -9,6 +9,7 @@ from multidict import CIMultiDict
 from sidecar.proxy import wire
 from sidecar.proxy.headers import Headers, one_spelling
 from sidecar.rescoring.answer import elasticsearch_error
+from sidecar.search.dialect import ELASTICSEARCH
 
 
 class RawResponse(web.StreamResponse):
@@ -61,7 +62,7 @@ def error_response(status: int, kind: str, reason: str, added: Headers = ()) -> 
     body = elasticsearch_error(status, kind, reason)
     headers = [
         ("Content-Type", "application/json"),
-        ("X-Elastic-Product", "Elasticsearch"),  # official clients refuse answers without it
+        *ELASTICSEARCH.product,
         ("Content-Length", str(len(body))),
         *added,
     ]

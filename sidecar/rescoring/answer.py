@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.events import RescoreRecord
+from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.upstream_types import UpstreamAnswer
 
 FAILURE: Final = "rescoring_exception"
-# The official clients refuse answers without `X-Elastic-Product` (elasticsearch#79684).
-JSON_HEADERS: Final = ((b"Content-Type", b"application/json"), (b"X-Elastic-Product", b"Elasticsearch"))
+JSON_HEADERS: Final = tuple(
+    (name.encode(), value.encode()) for name, value in (("Content-Type", "application/json"), *ELASTICSEARCH.product)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from sidecar.errors import UpstreamError
+from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.upstream_types import Fetch
 
 _MAX_ENTRIES = 4096
@@ -76,7 +77,7 @@ def _caller(headers: Mapping[str, str]) -> bytes:
 
 
 async def _ask(expression: str, fetch: Fetch) -> tuple[str, ...]:
-    target = "/_resolve/index/" + quote(expression, safe="*,-") + "?expand_wildcards=open&ignore_unavailable=true"
+    target = ELASTICSEARCH.resolve + quote(expression, safe="*,-") + "?expand_wildcards=open&ignore_unavailable=true"
     try:
         answer = await fetch("GET", target, None, None)
         return _names(answer.body) if answer.status == 200 else ()

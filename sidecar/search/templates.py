@@ -11,11 +11,12 @@ from typing import Any, Final
 import msgspec
 
 from sidecar.search.body_edits import with_flags
+from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.search.json_splice import members, whole
 from sidecar.search.routes import parameters
 from sidecar.search.types import SearchRequest
 
-RENDER: Final = "/_render/template"
+RENDER: Final = ELASTICSEARCH.render
 _FLAGS = ("explain", "profile")
 # Others, such as `size`, are read and then dropped with the empty search that the template replaces.
 _PARAMETERS = frozenset(

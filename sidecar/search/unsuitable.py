@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from sidecar.reasons import Reason
+from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.search.filter_path import too_long
 from sidecar.search.source_filter import names
 from sidecar.search.types import PassThrough
-
-_JSON_TYPES: Final = frozenset(
-    {
-        "application/json",
-        "application/vnd.elasticsearch+json",
-        "application/x-ndjson",
-        "application/vnd.elasticsearch+x-ndjson",
-        "application/*",
-    }
-)
-_OTHER_ANSWERS: Final = ("yaml", "cbor", "smile")
 
 
 def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapping[str, str]) -> PassThrough | None:
@@ -75,11 +65,11 @@ def json_body(content_type: str | None) -> bool:
     """Tell whether a body is declared as JSON in UTF-8. Elasticsearch refuses a body without a type."""
     kind, _, rest = (content_type or "").lower().partition(";")
     charset = rest.partition("charset=")[2].partition(";")[0].strip(' "')
-    return kind.strip() in _JSON_TYPES and charset in ("", "utf-8", "utf8")
+    return kind.strip() in ELASTICSEARCH.json_types and charset in ("", "utf-8", "utf8")
 
 
 def json_answer(accept: str | None, format_: str | None) -> bool:
     """Tell whether the answer comes as JSON: `format` wins over `Accept`, and lists in `Accept` are not read."""
     kind = "" if accept is None or "," in accept else accept.partition(";")[0]
     kind = (format_ or kind).lower()
-    return not any(other in kind for other in _OTHER_ANSWERS)
+    return not any(other in kind for other in ELASTICSEARCH.other_formats)
