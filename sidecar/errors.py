@@ -54,13 +54,17 @@ class ModelError(StartupError):
 
 
 class UpstreamError(SidecarError):
-    """Elasticsearch did not answer. ``reason`` is the short name used in headers and metrics."""
+    """Elasticsearch did not answer. ``reason`` is the short name used in headers and metrics.
+
+    The message may reach clients and names no host; ``detail`` is for the log.
+    """
 
     exit_code = 4
 
-    def __init__(self, message: str, *, reason: Reason = Reason.UPSTREAM_UNREACHABLE) -> None:
+    def __init__(self, message: str, *, reason: Reason = Reason.UPSTREAM_UNREACHABLE, detail: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+        self.detail = detail
 
 
 class ScoringError(SidecarError):

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "sidecar"
 MODULES = {".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
 
 # What each part may import of the others; `_VALUES` are values that all may.
-_VALUES = {"config.model", "errors", "events", "reasons", "upstream_types"}
+_VALUES = {"config.model", "config.urls", "errors", "events", "reasons", "upstream_types"}
 _ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": set(),
@@ -46,7 +46,7 @@ _IMPURE = {
     "urllib.request",
     "yaml",
 }
-_PURE = ("search.", "resilience.", "config.model", "config.match", "scoring.batching", "scoring.heads")
+_PURE = ("search.", "resilience.", "config.model", "config.urls", "config.match", "scoring.batching", "scoring.heads")
 _PURE_PROXY = ("proxy.headers", "proxy.wire", "proxy.refusals", "proxy.balancing", "proxy.content_coding")
 _PURE_EVALUATION = {
     f"evaluation.{name}"

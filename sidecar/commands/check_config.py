@@ -17,7 +17,6 @@ from pathlib import Path
 
 from sidecar.commands.options import configuration
 from sidecar.config.model import Config
-from sidecar.config.problems import redact
 
 _CONFIGURED = ""
 
@@ -61,7 +60,6 @@ def effective(config: Config) -> str:
     import yaml
 
     shown = config.model_dump(mode="json")
-    shown["upstream"]["urls"] = [redact(url) for url in shown["upstream"]["urls"]]
     text: str = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
     return text
 
@@ -70,7 +68,7 @@ def _ask(config: Config, args: argparse.Namespace) -> int:
     from sidecar.commands import live_check
 
     key = args.api_key or os.environ.get("ELASTICSEARCH_API_KEY")
-    findings = live_check.check(config, args.upstream or config.upstream.urls[0], key)
+    findings = live_check.check(config, args.upstream or config.upstream.urls[0].get_secret_value(), key)
     for finding in findings:
         print(f"{finding.level:7} {finding.text}", file=sys.stderr)
     return 2 if any(finding.level == "error" for finding in findings) else 0

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from sidecar.config.model import Config, IndexMapping, Tls
-from sidecar.config.problems import redact
+from sidecar.config.urls import redact
 from sidecar.errors import ConfigError, UpstreamError
 
 _TEXT_TYPES = frozenset(

@@ -73,7 +73,7 @@ def refuse_loop(config: Config) -> None:
     """
     own_hosts = {*_OWN_HOSTS, config.listen.host}
     for url in config.upstream.urls:
-        parts = urlsplit(url)
+        parts = urlsplit(url.base)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         if port == config.listen.port and parts.hostname in own_hosts:
             problem = f"upstream {url} is where the sidecar itself would listen"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +20,8 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+
+from sidecar.config.urls import BaseUrl
 
 _TIME_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTE_UNITS = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
@@ -69,17 +70,6 @@ class AdminListener(Listener):
     port: int = Field(9901, ge=0, le=65535, description="TCP port; 0 takes a free one.")
 
 
-def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("expected a base URL such as 'https://es.example:9200'")
-    _ = parts.port  # raises ValueError where it is not a port number
-    return url
-
-
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-
-
 class Tls(Section):
     """How to speak TLS to Elasticsearch."""
 
@@ -92,7 +82,9 @@ class Tls(Section):
 class Upstream(Section):
     """The Elasticsearch cluster behind the sidecar."""
 
-    urls: tuple[BaseUrl, ...] = Field(("http://localhost:9200",), min_length=1, description="Base URLs, balanced.")
+    urls: tuple[BaseUrl, ...] = Field(
+        (BaseUrl("http://localhost:9200"),), min_length=1, description="Base URLs, balanced."
+    )
     tls: Tls = Field(default_factory=Tls, description="TLS to Elasticsearch.")
     connect_timeout: Duration = Field(5.0, description="Time to open a connection.")
     read_timeout: Duration = Field(300.0, description="Time to wait for the next byte of an answer or from a client.")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from sidecar.config.model import Config, Section
+from sidecar.config.urls import redact
 from sidecar.config.yaml_text import Path, dotted
 
 _EXPECTED = {
@@ -26,12 +27,6 @@ _EXPECTED = {
     "bool_parsing": "true or false",
 }
 _MAX_SHOWN = 60
-_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
-
-
-def redact(text: str) -> str:
-    """Hide the password of URLs."""
-    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def describe(error: Mapping[str, Any]) -> str:
@@ -87,8 +82,16 @@ def _shown(value: Any) -> str:
     """Give the value as YAML flow text, cut short, and what it is where that is not plain to see."""
     if value is None:
         return "nothing (null)"
-    text = redact(json.dumps(value, ensure_ascii=False, default=str))
+    text = json.dumps(_redacted(value), ensure_ascii=False, default=str)
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _redacted(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_redacted(each) for each in value]
+    return redact(value) if isinstance(value, str) else value
 
 
 def section_at(path: Path) -> type[Section] | None:

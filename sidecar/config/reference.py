@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
+from pydantic import Secret, SecretStr
 from pydantic.fields import FieldInfo
 
 from sidecar.config.model import Config, Section
@@ -92,6 +93,8 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
         return f"list of {_kind(args[0], [])}"
     if hasattr(annotation, "__metadata__"):
         return _kind(args[0], list(annotation.__metadata__))
+    if isinstance(annotation, type) and issubclass(annotation, Secret | SecretStr):
+        return "text"
     names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
     return names.get(annotation, "mapping" if not hasattr(annotation, "_short") else "text or mapping")
 
@@ -104,7 +107,7 @@ def _default(field: FieldInfo) -> str:
         return "unset"
     if isinstance(value, Section) or value in ({}, ()):
         return ""
-    return f"`{json.dumps(value)}`"
+    return f"`{json.dumps(value, default=str)}`"
 
 
 def reason_table() -> str:

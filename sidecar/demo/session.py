@@ -12,13 +12,13 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from rich.console import Console
 
 from sidecar.app import Sidecar, running
 from sidecar.config.model import Config
+from sidecar.config.urls import split_credentials
 from sidecar.demo import view
 from sidecar.demo.collection import Collection
 from sidecar.demo.compare import Comparison, compare, search_body, summary
@@ -64,7 +64,7 @@ def configuration(collection: Collection, upstream: str, model: str) -> Config:
         {
             "listen": loopback,
             "admin": loopback,
-            "upstream": {"urls": [_split_credentials(upstream)[0]]},
+            "upstream": {"urls": [split_credentials(upstream)[0]]},
             "engine": {"model": model},
             # The slowest machine is to show what the model does; a user's search would fail open sooner.
             "indices": {collection.name: {"fields": collection.fields, "window_size": _WINDOW, "timeout": "30s"}},
@@ -83,15 +83,9 @@ async def _upstream(options: Options, console: Console) -> AsyncIterator[str]:
 
 
 def _client(upstream: str, options: Options, url: str | None = None) -> AsyncElasticsearch:
-    base, basic_auth = _split_credentials(upstream)
+    base, basic_auth = split_credentials(upstream)
     credentials: dict[str, Any] = {"api_key": options.api_key} if options.api_key else {"basic_auth": basic_auth}
     return AsyncElasticsearch(url or base, request_timeout=60, **credentials)
-
-
-def _split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
-    parts = urlsplit(url)
-    base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    return base, None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
 
 
 @contextlib.asynccontextmanager
@@ -142,7 +136,7 @@ async def ask(
 async def _keep(sidecar: Sidecar, upstream: str, collection: Collection, console: Console) -> None:
     body = json.dumps(search_body(collection.questions[0], collection, 3))
     console.print(f"\nrunning until Ctrl-C\n  the sidecar    {sidecar.url}", soft_wrap=True)
-    console.print(f"  Elasticsearch  {_split_credentials(upstream)[0]}", soft_wrap=True)
+    console.print(f"  Elasticsearch  {split_credentials(upstream)[0]}", soft_wrap=True)
     console.print(f"  metrics        http://127.0.0.1:{sidecar.admin_port}/metrics", soft_wrap=True)
     target = f"{sidecar.url}/{collection.name}/_search?pretty"
     command = f"curl -is {shlex.quote(target)} -H 'content-type: application/json' -d {shlex.quote(body)}"

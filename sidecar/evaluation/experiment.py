@@ -16,10 +16,11 @@ from typing import Any, Final, TypeVar
 
 from sidecar.app import running
 from sidecar.config.model import Config, IndexMapping, Model, Overrides
+from sidecar.config.urls import BaseUrl
 from sidecar.errors import SidecarError
 from sidecar.evaluation import bodies, journal
 from sidecar.evaluation.journal import Answer, Journal
-from sidecar.evaluation.searching import Searcher, searcher, split_credentials
+from sidecar.evaluation.searching import Searcher, searcher
 from sidecar.evaluation.systems import BASELINE, System, with_fields
 from sidecar.scoring.loading import find
 
@@ -247,7 +248,7 @@ def own_listeners(config: Config) -> Config:
             "listen": config.listen.model_copy(update=loopback),
             "admin": config.admin.model_copy(update=loopback),
             "upstream": config.upstream.model_copy(
-                update={"urls": tuple(split_credentials(url)[0] for url in config.upstream.urls)}
+                update={"urls": tuple(BaseUrl(url.base) for url in config.upstream.urls)}
             ),
             "on_failure": "pass",
         }

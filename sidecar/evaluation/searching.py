@@ -6,12 +6,13 @@ import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from elastic_transport import ApiResponse
 from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError, TransportError
 
 from sidecar.config.model import IndexMapping, Tls, Upstream
+from sidecar.config.urls import split_credentials
 from sidecar.errors import SidecarError, UpstreamError
 from sidecar.evaluation.answers import outcome, read_hits, stages
 from sidecar.evaluation.journal import Answer
@@ -111,18 +112,11 @@ async def searcher(
     upstream: Upstream, api_key: str | None, timeout: float, url: str | None = None
 ) -> AsyncIterator[Searcher]:
     """Open a client: straight to the first of the upstream's URLs, or with its credentials to ``url`` (the sidecar)."""
-    base, basic_auth = split_credentials(upstream.urls[0])
+    base, basic_auth = split_credentials(upstream.urls[0].get_secret_value())
     credentials: dict[str, Any] = {"api_key": api_key} if api_key else {"basic_auth": basic_auth}
     tls = {} if url or base.startswith("http:") else _tls(upstream.tls)
     async with AsyncElasticsearch(url or base, request_timeout=timeout, max_retries=0, **credentials, **tls) as client:
         yield Searcher(client, url or base)
-
-
-def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
-    """Give a URL without its user and password, and those."""
-    parts = urlsplit(url)
-    base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    return base, None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
 
 
 def _tls(tls: Tls) -> dict[str, Any]:

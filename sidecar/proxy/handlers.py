@@ -168,7 +168,7 @@ class _Exchange:
         broken = self.request.content.exception()
         if broken is not None:  # nothing is wrong with Elasticsearch: the client's body stopped being HTTP
             raise broken from problem
-        _log.warning("%s", problem, extra={"fields": {"reason": problem.reason}})
+        _log.warning("%s", problem, extra={"fields": {"reason": problem.reason, "detail": problem.detail}})
         record = RescoreRecord(outcome="failed", reason=problem.reason)
         status = _STATUS.get(problem.reason, 502)
         return Rejected(record=record, status=status, kind=problem.reason, message=str(problem))

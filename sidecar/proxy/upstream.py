@@ -7,7 +7,6 @@ would hurt an overloaded cluster.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +19,7 @@ from yarl import URL
 
 from sidecar.config import model as config
 from sidecar.errors import UpstreamError
-from sidecar.proxy import content_coding, tls, wire
+from sidecar.proxy import content_coding, failures, tls, wire
 from sidecar.proxy.balancing import Balancer
 from sidecar.proxy.headers import Headers, one_spelling, value_of, without
 from sidecar.proxy.upstream_request import PATH, RawRequest
@@ -30,9 +29,6 @@ from sidecar.upstream_types import UpstreamAnswer
 _SKIPPED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _LINE = 64 << 10
 _JSON = ("Content-Type", "application/json")
-
-
-_STALE = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +46,12 @@ class Upstream:
 
     def __init__(self, settings: config.Upstream) -> None:
         self._settings = settings
-        self._balancer = Balancer(settings.urls, settings.dead_timeout)
+        urls = [url.base for url in settings.urls]
+        self._balancer = Balancer(urls, settings.dead_timeout)
         self._session: aiohttp.ClientSession | None = None
         self._open = 0
         self._failures = 0
-        self._bases = {url.rstrip("/"): _base(url) for url in settings.urls}
+        self._bases = {url: _base(url) for url in urls}
 
     async def start(self) -> None:
         """Build the connection pool.
@@ -134,36 +131,30 @@ class Upstream:
         return {"upstream_requests": self._open, "upstream_failures_total": self._failures}
 
     async def _send(self, request: _Request) -> aiohttp.ClientResponse:
-        problem: Exception | None = None
+        problems: dict[str, Exception] = {}
         for url in self._balancer.order(time.monotonic()):
             try:
                 response = await self._once(url, request)
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as refused:
+            except failures.NO_CONNECTION as refused:
                 self._balancer.failed(url, time.monotonic())
-                problem = refused
+                problems[url] = refused
                 continue
             self._balancer.answered(url)
             return response
-        raise UpstreamError(f"Elasticsearch cannot be reached at {', '.join(self._settings.urls)}: {_why(problem)}")
+        raise failures.unreachable(problems)
 
     async def _once(self, url: str, request: _Request) -> aiohttp.ClientResponse:
         try:
             try:
                 return await self._attempt(url, request)
-            except _STALE:  # a pooled connection may have been closed under us
+            except failures.STALE:  # a pooled connection may have been closed under us
                 if not request.repeatable:
                     raise
                 return await self._attempt(url, request)
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
+        except failures.NO_CONNECTION:
             raise
-        except _STALE as problem:
-            message = f"Elasticsearch closed the connection before it answered: {problem!r}"
-            raise UpstreamError(message, reason=Reason.UPSTREAM_RESET) from problem
-        except TimeoutError as late:
-            raise UpstreamError("Elasticsearch did not answer in time", reason=Reason.UPSTREAM_TIMEOUT) from late
-        except aiohttp.ClientError as problem:
-            message = f"Elasticsearch's answer could not be read: {problem}"
-            raise UpstreamError(message, reason=Reason.UPSTREAM_PROTOCOL) from problem
+        except (*failures.STALE, TimeoutError, aiohttp.ClientError) as problem:
+            raise failures.translated(problem, url) from problem
 
     async def _attempt(self, url: str, request: _Request) -> aiohttp.ClientResponse:
         if self._session is None:
@@ -207,19 +198,6 @@ class Upstream:
         )
 
 
-def _why(problem: Exception | None) -> str:
-    """Say in the system's own words why there is no connection."""
-    if isinstance(problem, aiohttp.ConnectionTimeoutError):
-        return "no connection within upstream.connect_timeout"
-    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
-        return f"{problem.certificate_error}; see upstream.tls.ca_file"
-    if isinstance(problem, aiohttp.ClientConnectorDNSError):
-        return f"the host name {problem.host} is not known"
-    if isinstance(problem, aiohttp.ClientConnectorError) and problem.os_error.errno:
-        return os.strerror(problem.os_error.errno).lower()
-    return str(problem)
-
-
 def _base(url: str) -> tuple[URL, str]:
     """Give where to connect, and the path that every target is put behind."""
     parsed = URL(url)
@@ -241,7 +219,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
                 raise UpstreamError(f"the answer is larger than {limit} bytes", reason=Reason.ANSWER_TOO_LARGE)
             pieces.append(piece)
     except (aiohttp.ClientError, ConnectionError) as problem:
-        raise UpstreamError(f"Elasticsearch's answer was cut short: {problem}", reason=Reason.UPSTREAM_CUT) from problem
+        raise failures.cut_short(problem) from problem
     except TimeoutError as late:
         raise UpstreamError("Elasticsearch did not answer in time", reason=Reason.UPSTREAM_TIMEOUT) from late
     return b"".join(pieces)

@@ -169,7 +169,7 @@ def test_interpolation_and_types() -> None:
         {"PORT": "93", "ES_PORT": "9201", "WAIT": "2", "V": "false", "REVISION": "0123", "INDEX": "docs"},
     )
     assert (config.listen.port, config.listen.host) == (93, "127.0.0.1")
-    assert config.upstream.urls == ("http://es:9201",)
+    assert [url.base for url in config.upstream.urls] == ["http://es:9201"]
     assert (config.upstream.connect_timeout, config.upstream.tls.verify) == (2.0, False)
     assert config.engine.threads is None
     assert config.engine.revision == "0123"  # wanted as text, kept as the text it was

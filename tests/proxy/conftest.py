@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sidecar.app import Sidecar
 from sidecar.config.model import Config
 
@@ -131,3 +133,9 @@ def request(target: str, *headers: str, method: str = "GET", body: bytes = b"") 
 def lines(head: bytes) -> list[bytes]:
     """Give the lines of a head."""
     return head.split(b"\r\n\r\n", 1)[0].split(b"\r\n")
+
+
+def detail_of(caplog: pytest.LogCaptureFixture) -> str:
+    """Return what the log says of an upstream failure that the client was not told."""
+    fields = [vars(record).get("fields", {}) for record in caplog.records]
+    return str(next(each["detail"] for each in fields if "detail" in each))

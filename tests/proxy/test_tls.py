@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from sidecar.errors import StartupError
-from tests.proxy.conftest import OK, Recorder, lines, request, say, sidecar_before
+from tests.proxy.conftest import OK, Recorder, detail_of, lines, request, say, sidecar_before
 
 _PEM = Path(__file__).parent / "loopback.pem"
 
@@ -42,13 +42,15 @@ async def test_a_certificate_that_is_trusted_or_not_verified(tls: dict[str, Any]
     assert lines(upstream.heads[0])[0] == b"GET /x HTTP/1.1"
 
 
-async def test_an_unknown_certificate_is_a_502_that_says_what_to_set() -> None:
+async def test_an_unknown_certificate_is_a_502_and_the_log_says_what_to_set(caplog: pytest.LogCaptureFixture) -> None:
     async with _over_tls() as (url, upstream), sidecar_before(url) as sidecar:
         got = await say(sidecar.port, request("/x"))
     error = json.loads(got.partition(b"\r\n\r\n")[2])
     assert error["status"] == 502
-    assert "certificate verify failed" in error["error"]["reason"]
-    assert error["error"]["reason"].endswith("; see upstream.tls.ca_file")
+    assert error["error"]["reason"] == "Elasticsearch cannot be reached: its certificate is not trusted"
+    detail = detail_of(caplog)
+    assert "certificate verify failed" in detail
+    assert detail.endswith("; see upstream.tls.ca_file")
     assert upstream.heads == []
 
 
@@ -65,3 +67,17 @@ async def test_a_file_that_is_not_there_stops_the_start(key: str) -> None:
     with pytest.raises(StartupError, match=rf"upstream\.tls\.{key}: /absent\.pem cannot be used: no such file"):
         async with sidecar_before("https://127.0.0.1:9200", tls={key: "/absent.pem"}):
             pass
+
+
+async def test_https_to_a_port_without_tls_is_told_as_such(caplog: pytest.LogCaptureFixture) -> None:
+    async def plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(plain, "127.0.0.1", 0)
+    async with sidecar_before(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as sidecar:
+        got = await say(sidecar.port, request("/x"))
+    server.close()
+    reason = json.loads(got.partition(b"\r\n\r\n")[2])["error"]["reason"]
+    assert reason == "Elasticsearch cannot be reached: the TLS handshake failed"
+    assert "does this port speak https?" in detail_of(caplog)
