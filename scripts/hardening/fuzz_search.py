@@ -29,6 +29,7 @@ from hardening.search_asking import Asker, Checked
 from hardening.search_cases import Case, case, mappings
 from hardening.search_laws import Violation
 from hardening.search_shrinking import as_curl, smaller
+from hardening.search_world import World
 from sidecar.app import Sidecar, running
 from sidecar.config.model import Config
 
@@ -88,23 +89,20 @@ class Report:
 
 
 async def fuzz(
-    node: str, model: str, seed: int, more: Callable[[int], bool], only: int | None = None, *, shrink: bool = True
+    node: str, world: World, model: str, seed: int, more: Callable[[int], bool], only: int | None = None
 ) -> Report:
     """Run rounds of cases as long as ``more(cases so far)`` says, or the one case ``only``."""
-    report, world = Report(), search_world.build(node, seed)
-    try:
-        async with (
-            running(_config(node, model, {})) as sidecar,
-            aiohttp.ClientSession(headers={"Accept-Encoding": "identity"}) as session,
-        ):
-            asker = Asker(session, node, sidecar.url, world)
-            for number in itertools.count() if only is None else [only // _ROUND]:
-                if not more(report.cases):
-                    break
-                of_round = range(number * _ROUND, (number + 1) * _ROUND) if only is None else [only]
-                await _round(sidecar, asker, seed, of_round, report, shrink=shrink)
-    finally:
-        search_world.drop(node)
+    report = Report()
+    async with (
+        running(_config(node, model, {})) as sidecar,
+        aiohttp.ClientSession(headers={"Accept-Encoding": "identity"}) as session,
+    ):
+        asker = Asker(session, node, sidecar.url, world)
+        for number in itertools.count() if only is None else [only // _ROUND]:
+            if not more(report.cases):
+                break
+            of_round = range(number * _ROUND, (number + 1) * _ROUND) if only is None else [only]
+            await _round(sidecar, asker, seed, of_round, report)
     return report
 
 
@@ -114,9 +112,7 @@ def _config(node: str, model: str, indices: dict[str, Any]) -> Config:
     return Config.model_validate(settings | {"engine": {"model": model}, "indices": indices})
 
 
-async def _round(
-    sidecar: Sidecar, asker: Asker, seed: int, numbers: Sequence[int], report: Report, *, shrink: bool
-) -> None:
+async def _round(sidecar: Sidecar, asker: Asker, seed: int, numbers: Sequence[int], report: Report) -> None:
     indices = mappings(Random(f"{seed}/mappings/{numbers[0] // _ROUND}"))
     sidecar.rescorer.use(_config(asker.node, sidecar.config.engine.model, indices))
     asker.use(indices)
@@ -133,7 +129,7 @@ async def _round(
             report.laws[violation.law] += 1
             if report.laws[violation.law] > _SHOWN:
                 continue
-            shown, violation = await _shrunk(made, violation, asker) if shrink else (made, violation)
+            shown, violation = await _shrunk(made, violation, asker)
             report.found.append(Found(violation, seed, number, indices, shown))
 
 
@@ -168,9 +164,13 @@ def main() -> int:
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
     logging.disable(logging.WARNING)
-    with elasticsearch(args.elasticsearch) as node, _model(args.model) as model:
-        ends = time.monotonic() + args.minutes * 60
-        report = asyncio.run(fuzz(node, model, args.seed, lambda _: time.monotonic() < ends, args.case))
+    ends = time.monotonic() + args.minutes * 60
+    with (
+        elasticsearch(args.elasticsearch) as node,
+        search_world.built(node, args.seed) as world,
+        _model(args.model) as model,
+    ):
+        report = asyncio.run(fuzz(node, world, model, args.seed, lambda _: time.monotonic() < ends, args.case))
     print("\n".join(map(str, report.found)))
     print(report.summary())
     missing = [] if args.case is not None else report.uncovered()

@@ -14,7 +14,7 @@ _SCORE = re.compile(r'("_score"\s*:\s*)(null|[-+.\dEe]+)')
 _TOOK = re.compile(r'"took"\s*:\s*\d+')
 _OURS = re.compile(r'(,?)"_rescore\.[a-z_]+":\[[^\]]*\]')
 _EMPTY_FIELDS = re.compile(r',"fields":\{\}')
-_PIT = re.compile(r'"pit_id"\s*:\s*"[^"]*"')
+_IDS = re.compile(r'"(pit_id|_scroll_id)"\s*:\s*"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Taken:
 
 def settled(body: bytes) -> str:
     """Return a body's text without what no two answers share."""
-    return _PIT.sub('"pit_id":""', _TOOK.sub('"took":0', text(body)))
+    return _IDS.sub(r'"\1":""', _TOOK.sub('"took":0', text(body)))
 
 
 def text(body: bytes) -> str:

@@ -194,6 +194,8 @@ class Asker:
             return []
         start, size = made.walks[0][:2]
         other = await self._page(replace(made, body=made.body | (made.twin or {})), start, size, "")
+        if page.direct.status != other.direct.status:
+            return []
         one, two = page.through.taken, other.through.taken
         if one is None or two is None or page.outcome.kind != other.outcome.kind:
             return [] if page.outcome.kind == other.outcome.kind else [_decides(made, page, other)]

@@ -159,6 +159,7 @@ CONTENT_PARAMETERS: dict[str, tuple[str, ...]] = {
     "search_type": ("dfs_query_then_fetch",),
     "preference": ("_local", "session"),
     "q": ("title:fox", "fox+dog", "body:(fox%20dog)"),
+    "scroll": ("1m",),
     "nonsense": ("1",),
 }
 

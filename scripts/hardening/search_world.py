@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -102,8 +103,9 @@ class World:
     documents: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
 
 
-def build(url: str, seed: int) -> World:
-    """Make the indices anew and fill them; nothing in them changes afterwards."""
+@contextlib.contextmanager
+def built(url: str, seed: int) -> Iterator[World]:
+    """Make the indices anew and fill them, for the length of the block; nothing in them changes meanwhile."""
     world, random = World(), Random(f"{seed}/world")
     with Elasticsearch(url, request_timeout=120) as client:
         for index in INDICES:
@@ -112,12 +114,7 @@ def build(url: str, seed: int) -> World:
         for alias, names in ALIASES.items():
             condition = {"range": {"n": {"lt": 90}}} if alias == "al-filtered" else None
             client.indices.put_alias(index=",".join(names), name=alias, filter=condition)
-    return world
-
-
-def drop(url: str) -> None:
-    """Delete the indices."""
-    with Elasticsearch(url, request_timeout=120) as client:
+        yield world
         for index in INDICES:
             client.indices.delete(index=index.name, ignore_unavailable=True)
 
