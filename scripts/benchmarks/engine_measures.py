@@ -158,5 +158,5 @@ def mean_tokens(directory: Path, work: Sequence[Request]) -> float:
     lengths = []
     for request in work:
         [query, *documents] = tokenizer.encode([request.query, *request.documents])
-        lengths += [len(pair) for pair in tokenizer.join(query, documents, [b""] * len(documents))]
+        lengths += [len(pair) for pair in tokenizer.join(query, documents)]
     return float(np.mean(lengths))

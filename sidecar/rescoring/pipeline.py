@@ -46,7 +46,6 @@ def score_request(first: FirstStage, plan: RescorePlan, deadline: float, *, back
     return ScoreRequest(
         query=plan.query_text,
         documents=[hit.text for hit in hits],
-        keys=[hit.key for hit in hits],
         model=plan.settings.model,
         deadline=deadline,
         passages=plan.mapping.passages,

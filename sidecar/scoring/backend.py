@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sidecar.scoring.tokenization import EncodedPair
 
+FINE_GRID = 2.0**-14
 Logits = npt.NDArray[np.float32]
 Pending = Callable[[], Logits]
 """Waits for a batch that was started and gives its `(pairs, labels)` fp32 logits."""
@@ -20,15 +21,17 @@ class Backend(Protocol):
 
     ``labels`` is the width of its head, ``budget`` is how many tokens of padded input make a good batch, ``budgets``
     are the sizes to try for it, and ``depth`` is how many batches may be started before the first is waited for.
+    ``grid`` is what scores are rounded to: a power of two well above what a batch's composition changes in a logit.
     """
 
     labels: int
     budget: int
     budgets: Sequence[int]
     depth: int
+    grid: float
 
     def start(self, pairs: Sequence[EncodedPair]) -> Pending:
-        """Start a batch. A pair's logits do not depend on its neighbours.
+        """Start a batch. A pair's logits do not depend on its neighbours by more than a fraction of ``grid``.
 
         Raises:
             BackendFailed: the model raised; so may the pending result.

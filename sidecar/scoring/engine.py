@@ -106,10 +106,12 @@ class Engine:
         fresh = [i for i in range(len(pairs)) if i not in known]
         if not fresh:
             return values, Timings()
-        asked = [pairs[i] for i in fresh]
-        job = loaded.scheduler.submit(asked, request.deadline, background=request.background)
-        values[fresh] = loaded.relevance(await self._in_time(job.future, request.deadline))
-        loaded.remember(asked, values[fresh])
+        asked = {pairs[i].key: pairs[i] for i in fresh}  # equal pairs run once: in two batches they could differ
+        job = loaded.scheduler.submit(list(asked.values()), request.deadline, background=request.background)
+        scores = loaded.relevance(await self._in_time(job.future, request.deadline))
+        places = {key: place for place, key in enumerate(asked)}
+        values[fresh] = scores[[places[pairs[i].key] for i in fresh]]
+        loaded.remember(list(asked.values()), scores)
         return values, Timings(queue=job.queue_seconds, model=job.model_seconds)
 
     async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:

@@ -24,6 +24,12 @@ def relevance(logits: npt.NDArray[np.float32], head: Head) -> npt.NDArray[np.flo
     return logits[:, 1] - logits[:, 0]
 
 
+def on_grid(scores: npt.NDArray[np.float32], grid: float) -> npt.NDArray[np.float32]:
+    """Round scores to multiples of ``grid``, a power of two: what a batch's other pairs change is below it."""
+    rounded: npt.NDArray[np.float32] = np.round(scores / np.float32(grid)) * np.float32(grid)
+    return rounded
+
+
 def head_of(labels: int, wanted: str) -> Head:
     """Give the head for a classifier of ``labels`` outputs.
 

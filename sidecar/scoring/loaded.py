@@ -20,7 +20,7 @@ from sidecar.scoring.backend import Backend
 from sidecar.scoring.backends.chosen import chosen
 from sidecar.scoring.backends.rows import first_position
 from sidecar.scoring.cache import ByteCache
-from sidecar.scoring.heads import Head, head_of, relevance
+from sidecar.scoring.heads import Head, head_of, on_grid, relevance
 from sidecar.scoring.loading import ModelFiles, find
 from sidecar.scoring.scheduler import Scheduler
 from sidecar.scoring.tokenization import EncodedPair, Ids, PairTokenizer, load_tokenizer
@@ -82,8 +82,8 @@ class Loaded:
         return sum((Counter(backend.stats()) for backend in self.backends), Counter[str]())
 
     def relevance(self, logits: npt.NDArray[np.float32]) -> Scalars:
-        """Give `(pairs,)` relevance from `(pairs, labels)` logits."""
-        return relevance(logits, self.head)
+        """Return `(pairs,)` relevance from `(pairs, labels)` logits, rounded to the grid of the coarsest backend."""
+        return on_grid(relevance(logits, self.head), max(backend.grid for backend in self.backends))
 
     def known(self, pairs: Sequence[EncodedPair]) -> dict[int, float]:
         """Give the scores that are cached, by the pair's place."""
@@ -99,19 +99,14 @@ class Loaded:
     def encode(self, request: ScoreRequest) -> Encoded:
         """Encode a request's pairs, each document from the cache where it is known."""
         [query] = self.tokenizer.encode([request.query])
-        asked = _digest(request.query, None)
-        keys = [_digest(text, key) for text, key in zip(request.documents, _keys(request), strict=True)]
-        documents = self._documents(request.documents, keys)
+        documents = self._documents(request.documents, [_digest(text) for text in request.documents])
         if request.passages is None:
-            pairs = self.tokenizer.join(query, documents, [asked + key for key in keys])
+            pairs = self.tokenizer.join(query, documents)
             return Encoded(pairs, range(len(pairs)), len(pairs), "first")
         wanted = request.passages
         cut = [self.tokenizer.passages(query, text, wanted.size, wanted.stride, wanted.max_count) for text in documents]
         owners = [owner for owner, passages in enumerate(cut) for _ in passages]
-        numbers = [number for passages in cut for number, _ in enumerate(passages)]
-        how = f"{wanted.size}/{wanted.stride}/".encode()
-        named = [asked + keys[owner] + how + bytes([number]) for owner, number in zip(owners, numbers, strict=True)]
-        pairs = self.tokenizer.join(query, [passage for passages in cut for passage in passages], named)
+        pairs = self.tokenizer.join(query, [passage for passages in cut for passage in passages])
         return Encoded(pairs, owners, len(documents), wanted.aggregate)
 
     def _documents(self, texts: Sequence[str], keys: Sequence[bytes]) -> list[Ids]:
@@ -123,15 +118,8 @@ class Loaded:
         return [ids if ids is not None else fresh[i] for i, ids in enumerate(known)]
 
 
-def _keys(request: ScoreRequest) -> Sequence[bytes | None]:
-    return request.keys or [None] * len(request.documents)
-
-
-def _digest(text: str, key: bytes | None) -> bytes:
-    """Name a text: by its hash, also where its version has a name, since mappings may read other fields of it."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
-    digest.update(key or b"")
-    return digest.digest()
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def load(model: config.Model, engine: config.Engine) -> Loaded:

@@ -7,6 +7,7 @@ documents. The joined ids and type ids are those of encoding the pair, `longest_
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,8 +87,8 @@ class PairTokenizer:
         encoded = encode(list(texts), add_special_tokens=False)
         return [np.array(e.ids, dtype=np.int32) for e in encoded]
 
-    def join(self, query: Ids, documents: Sequence[Ids], keys: Sequence[bytes]) -> list[EncodedPair]:
-        """Join a query and each of its documents as the tokenizer's pair template does; ``keys`` become the pairs'."""
+    def join(self, query: Ids, documents: Sequence[Ids]) -> list[EncodedPair]:
+        """Join a query and each of its documents as the tokenizer's pair template does."""
         template = self._template
         whole = np.concatenate((template.before, query, template.between))
         parts: list[Ids] = []
@@ -101,7 +102,7 @@ class PairTokenizer:
                 document = document[:kept_document]
             counts[i, 1::2] = (len(head) - len(whole) + len(query), len(document))
             parts += (head, document, template.after)
-        return _split(parts, np.repeat(np.tile(template.types, len(documents)), counts.reshape(-1)), counts, keys)
+        return _split(parts, np.repeat(np.tile(template.types, len(documents)), counts.reshape(-1)), counts)
 
     def passages(self, query: Ids, document: Ids, size: int, stride: int, count: int) -> list[Ids]:
         """Cut a document into at most ``count`` windows of ``size`` tokens, ``stride`` apart."""
@@ -110,11 +111,18 @@ class PairTokenizer:
         return [document[start : start + size] for start in starts[:count]]
 
 
-def _split(parts: Sequence[Ids], types: Ids, counts: npt.NDArray[np.int64], keys: Sequence[bytes]) -> list[EncodedPair]:
+def _split(parts: Sequence[Ids], types: Ids, counts: npt.NDArray[np.int64]) -> list[EncodedPair]:
     """Give each pair its part of the tokens of all: views, not copies."""
     ids = np.concatenate(parts) if parts else types
     bounds = itertools.pairwise([0, *counts.sum(axis=1).cumsum().tolist()])
-    return [EncodedPair(ids[start:end], types[start:end], key) for (start, end), key in zip(bounds, keys, strict=True)]
+    return [_pair(ids[start:end], types[start:end]) for start, end in bounds]
+
+
+def _pair(ids: Ids, types: Ids) -> EncodedPair:
+    """Name a pair by what the model reads: texts that differ in case, or after the cut, may be one to it."""
+    digest = hashlib.blake2b(ids.data, digest_size=16)
+    digest.update(types.data)
+    return EncodedPair(ids, types, digest.digest())
 
 
 def _probe(tokenizer: Tokenizer) -> _Template:

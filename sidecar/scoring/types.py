@@ -13,15 +13,12 @@ from sidecar.config.model import Passages
 class ScoreRequest:
     """One query against its documents.
 
-    ``keys`` (same length as ``documents``, or empty) name document versions for the caches; ``None``
-    entries fall back to a content hash. ``deadline`` is in ``time.monotonic()`` seconds.
-    ``model`` is a name of ``engine.models``, or None for the default. ``background`` work (shadow)
-    runs only when nothing else waits.
+    ``deadline`` is in ``time.monotonic()`` seconds. ``model`` is a name of ``engine.models``, or None for the
+    default. ``background`` work (shadow) runs only when nothing else waits.
     """
 
     query: str
     documents: Sequence[str]
-    keys: Sequence[bytes | None] = ()
     model: str | None = None
     deadline: float = float("inf")
     passages: Passages | None = None
@@ -39,7 +36,10 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """``values[i]`` is the fp32 relevance logit of ``documents[i]``: finite, higher is better."""
+    """``values[i]`` is the relevance logit of ``documents[i]``: finite, higher is better.
+
+    It is rounded to the backend's grid, and documents that are equal to the model have equal scores.
+    """
 
     values: Sequence[float]
     model: str

@@ -77,7 +77,7 @@ def _hit(raw: bytes, plan: RescorePlan, *, scored: bool) -> tuple[Hit, int]:
     text, missing = text_of(value, plan.mapping, plan.highlight_tags) if scored else ("", 0)
     score = value.get("_score")
     number = float(score) if isinstance(score, int | float) else None
-    return Hit(raw=raw, text=text, score=number, key=_key(value)), missing
+    return Hit(raw=raw, text=text, score=number), missing
 
 
 def decode_hit(raw: bytes) -> dict[str, Any]:
@@ -93,14 +93,6 @@ def decode_hit(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("a hit is not an object")
     return value
-
-
-def _key(hit: Mapping[str, Any]) -> bytes | None:
-    """Give the name of the document's version where the answer carries one."""
-    version = (hit.get("_seq_no"), hit.get("_primary_term"))
-    if None in version:
-        return None
-    return f"{hit.get('_index')}\0{hit.get('_id')}\0{version[0]}\0{version[1]}".encode()
 
 
 def apply(

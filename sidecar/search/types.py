@@ -77,9 +77,8 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One first-stage hit. ``raw`` are Elasticsearch's bytes; ``key`` names the document's version or is None."""
+    """One first-stage hit. ``raw`` are Elasticsearch's bytes."""
 
     raw: bytes
     text: str
     score: float | None
-    key: bytes | None

@@ -65,11 +65,30 @@ async def test_document_encodings_are_kept(checkpoint: Path) -> None:
         assert stats["document_cache_bytes"] > 0
 
 
-async def test_same_key_with_another_text_is_another_document(checkpoint: Path) -> None:
+BACKENDS = [("onnx", "float32"), ("torch", "float32"), ("torch", "bfloat16")]
+
+
+@pytest.mark.parametrize(("backend", "dtype"), BACKENDS)
+async def test_equal_texts_have_equal_scores_in_whatever_batches(backend: str, dtype: str) -> None:
+    words = QUERY.split()
+    texts = [" ".join(words[i % 4 :] * (1 + i % 9)) for i in range(60)]
+    async with running(Path("bundled"), backend=backend, dtype=dtype, token_budget=256) as engine:
+        whole = list((await engine.score(ScoreRequest(query="zip", documents=texts))).values)
+        by_text = dict(zip(texts, whole, strict=True))
+        assert len(set(by_text.values())) > 10
+        assert whole == [by_text[text] for text in texts]
+        parts = [texts[start : start + size] for size in (1, 2, 3, 7, 19) for start in range(0, 40, size)]
+        scored = await engine.score_many([ScoreRequest(query="zip", documents=part) for part in parts])
+        for part, scores in zip(parts, scored, strict=True):
+            assert not isinstance(scores, BaseException)
+            assert list(scores.values) == [by_text[text] for text in part]
+
+
+async def test_texts_that_are_one_to_the_model_run_once(checkpoint: Path) -> None:
     async with running(checkpoint) as engine:
-        await engine.score(ScoreRequest(query=QUERY, documents=["a zip archive"], keys=[b"index/1/7"]))
-        await engine.score(ScoreRequest(query=QUERY, documents=["the mean"], keys=[b"index/1/7"]))
-        assert engine.stats()["document_cache_hits_total"] == 0
+        scores = await engine.score(ScoreRequest(query="zip", documents=["zip archive", "ZIP  Archive", "zip"]))
+        assert scores.values[0] == scores.values[1] != scores.values[2]
+        assert scores.pairs == 3
 
 
 async def test_document_cache_can_be_off(checkpoint: Path) -> None:

@@ -40,6 +40,7 @@ class Gate:
         self.budget = 1000
         self.budgets: Sequence[int] = (1000,)
         self.depth = 1
+        self.grid = 2.0**-12
         self._entered = threading.Semaphore(0)
         self._open = threading.Semaphore(0)
 

@@ -19,6 +19,7 @@ class Device:
 
     def __init__(self, seconds_each: float, seconds_a_token: float, memory: int = 1 << 30) -> None:
         self.labels = self.depth = 1
+        self.grid = 2.0**-12
         self.budget = 0
         self.budgets: Sequence[int] = (1024, 2048, 4096, 8192)
         self.now = 0.0

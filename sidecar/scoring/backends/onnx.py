@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from sidecar.config.model import Engine
 from sidecar.errors import BackendFailed, ModelError
-from sidecar.scoring.backend import Logits, Pending
+from sidecar.scoring.backend import FINE_GRID, Logits, Pending
 from sidecar.scoring.backends.rows import Rows, first_position, pack
 from sidecar.scoring.cpu import cpu_flags, cpu_quota
 from sidecar.scoring.loading import ModelFiles
@@ -47,6 +47,7 @@ class OnnxBackend:
         self.budgets: Sequence[int] = (1024, 2048, 4096)
         self.budget = 2048
         self.depth = 1
+        self.grid = FINE_GRID
         self.labels = int(self._logits(sample_pairs(1, longest=8)).shape[1])
 
     def describe(self) -> dict[str, Any]:

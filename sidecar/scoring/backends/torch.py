@@ -11,7 +11,7 @@ import torch
 
 from sidecar.config.model import Engine
 from sidecar.errors import BackendFailed, ModelError
-from sidecar.scoring.backend import Logits, Pending
+from sidecar.scoring.backend import FINE_GRID, Logits, Pending
 from sidecar.scoring.backends.packed import PackedModel, supported
 from sidecar.scoring.backends.race import Lap, choice, race
 from sidecar.scoring.backends.runners import GraphRunner, PaddedRunner, Runner, UnpaddedRunner
@@ -26,6 +26,7 @@ _CUDA_BUDGETS = (8192, 16_384, 32_768, 65_536, 131_072)
 _RACED_TOKENS = (512, 4096, 16_384, 65_536)
 _ROUNDING = 0.1  # of the logits' spread: what half precision may change
 _LEAST_BUDGET = 256
+_CUDA_GRIDS = {torch.float32: 2.0**-10, torch.float16: 2.0**-7, torch.bfloat16: 2.0**-4}
 
 
 def devices(wanted: str) -> list[torch.device]:
@@ -66,6 +67,7 @@ class TorchBackend:
         self.budgets: Sequence[int] = _CUDA_BUDGETS if device.type == "cuda" else _CPU_BUDGETS
         self.budget = self.budgets[len(self.budgets) // 2]
         self.depth = 2 if device.type == "cuda" else 1
+        self.grid = _grid(device, self.dtype)
         self._out_of_memory = 0
         with torch.inference_mode():
             self._runners = {runner.name: runner for runner in _runners(model, device)}
@@ -128,6 +130,13 @@ class TorchBackend:
         if not self._laps:
             return next(iter(self._runners.values()))
         return self._runners[choice(self._laps, sum(map(len, pairs)))]
+
+
+def _grid(device: torch.device, dtype: torch.dtype) -> float:
+    """Return what scores are rounded to; on CUDA, every shape of batch may have a kernel of its own."""
+    if device.type == "cpu":
+        return FINE_GRID
+    return _CUDA_GRIDS[dtype]
 
 
 def _runners(model: Any, device: torch.device) -> list[Runner]:
