@@ -164,12 +164,12 @@ def main() -> int:
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
     logging.disable(logging.WARNING)
-    ends = time.monotonic() + args.minutes * 60
     with (
         elasticsearch(args.elasticsearch) as node,
         search_world.built(node, args.seed) as world,
         _model(args.model) as model,
     ):
+        ends = time.monotonic() + args.minutes * 60
         report = asyncio.run(fuzz(node, world, model, args.seed, lambda _: time.monotonic() < ends, args.case))
     print("\n".join(map(str, report.found)))
     print(report.summary())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from sidecar.reasons import Reason
 
 _JSON = {"Content-Type": "application/json"}
 _NDJSON = {"Content-Type": "application/x-ndjson"}
+_OF_BODIES = ("Content-Type", "Content-Encoding")
 _NOWHERE = {"no_mapping", "mixed_mappings", "pit_unknown"}
 _RESOLVING = ("expand_wildcards", "ignore_unavailable", "allow_no_indices")
 
@@ -93,7 +95,7 @@ class Asker:
         target = made.target(*place)
         direct, through = await asyncio.gather(
             *(
-                self._ask(base, made.method, target, _body(content), made.sent_headers(ours=ours) | _JSON)
+                self._ask(base, made.method, target, made.spelled(content), made.sent_headers(ours=ours) | _JSON)
                 for base, ours in ((self.node, False), (self._sidecar, True))
                 for content in [made.content(*place, ours=ours, pit=pit)]
             )
@@ -106,7 +108,7 @@ class Asker:
         places = [(None, None) if start < 0 else (start, size) for start, size in pages]
         header = json.dumps(_header(made)).encode()
         bodies = [
-            b"".join(header + b"\n" + _body(made.content(*place, ours=ours)) + b"\n" for place in places)
+            b"".join(header + b"\n" + made.spelled(made.content(*place, ours=ours)) + b"\n" for place in places)
             for ours in (False, True)
         ]
         direct, through = await asyncio.gather(
@@ -128,7 +130,8 @@ class Asker:
         return int(asked or max((each.window_size for each in self._indices.values()), default=0))
 
     async def _ask(self, base: str, method: str, target: str, body: bytes, headers: dict[str, str]) -> Reply:
-        headers = headers if body else {name: value for name, value in headers.items() if name != "Content-Type"}
+        headers = headers if body else {name: value for name, value in headers.items() if name not in _OF_BODIES}
+        body = gzip.compress(body) if headers.get("Content-Encoding") else body
         url = yarl.URL(base + target, encoded=True)
         async with self._session.request(method, url, data=body or None, headers=headers) as answer:
             found = {name.lower(): value for name, value in answer.headers.items()}
@@ -178,11 +181,11 @@ class Asker:
     async def _pool(self, made: Case, window: int, pit: str) -> Taken | None:
         if made.kind == "msearch":
             header = json.dumps(_header(made)).encode()
-            body = header + b"\n" + _body(made.content(0, window, ours=False)) + b"\n"
+            body = header + b"\n" + made.spelled(made.content(0, window, ours=False)) + b"\n"
             reply = await self._ask(self.node, "POST", "/_msearch", body, made.headers | _NDJSON)
             taken = _item(_items(reply)[0]).taken if reply.status == 200 else None
         else:
-            body = _body(made.content(0, window, ours=False, pit=pit))
+            body = made.spelled(made.content(0, window, ours=False, pit=pit))
             reply = await self._ask(self.node, "POST", made.target(0, window), body, made.headers | _JSON)
             taken = reply.taken
         return None if taken is None or taken.partial else taken
@@ -215,10 +218,6 @@ class Asker:
 def _decides(made: Case, page: Page, other: Page) -> Violation:
     seen = f"{page.outcome} became {other.outcome} with {json.dumps(made.twin)}"
     return Violation("what is shown decides whether it is rescored", seen)
-
-
-def _body(value: dict[str, Any]) -> bytes:
-    return json.dumps(value).encode() if value else b""
 
 
 def _header(made: Case) -> dict[str, Any]:

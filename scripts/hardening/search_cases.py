@@ -9,7 +9,15 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
-from hardening.search_queries import CONTENT, CONTENT_PARAMETERS, PARAMETERS, PRESENTATION, query, size_matters
+from hardening.search_queries import (
+    CONTENT,
+    CONTENT_PARAMETERS,
+    PARAMETERS,
+    PRESENTATION,
+    query,
+    retriever,
+    size_matters,
+)
 
 _USUAL = (
     "fz-a",
@@ -44,6 +52,7 @@ class Case:
     body: dict[str, Any]
     walks: tuple[tuple[int, int, int], ...]
     method: str = "POST"
+    spelling: str = ""
     pages_in_url: bool = False
     ours: dict[str, Any] | None = None
     in_headers: bool = False
@@ -54,7 +63,9 @@ class Case:
     @property
     def size_matters(self) -> bool:
         """Whether hits depend on how many are asked for."""
-        return size_matters({name: value for name, value in self.body.items() if name in ("query", *CONTENT)})
+        return size_matters(
+            {name: value for name, value in self.body.items() if name in ("query", "retriever", *CONTENT)}
+        )
 
     def path(self) -> str:
         """Return the path of the request line."""
@@ -69,9 +80,17 @@ class Case:
 
     def sent_headers(self, *, ours: bool) -> dict[str, str]:
         """Return the headers of a request; our overrides may be among them."""
+        headers = self.headers | ({"Content-Encoding": "gzip"} if self.spelling == "gzip" else {})
         if not (ours and self.in_headers and self.ours):
-            return self.headers
-        return self.headers | {f"X-Rescore-{name.replace('_', '-')}": _spelled(v) for name, v in self.ours.items()}
+            return headers
+        return headers | {f"X-Rescore-{name.replace('_', '-')}": _spelled(v) for name, v in self.ours.items()}
+
+    def spelled(self, content: dict[str, Any]) -> bytes:
+        """Return a body as it is sent, before it is compressed; nothing where it is empty."""
+        raw = json.dumps(content, indent=1 if self.spelling == "indented" else None)
+        if self.spelling == "unescaped" and "\\ud" not in raw:  # a lone surrogate has no UTF-8
+            raw = json.dumps(content, ensure_ascii=False)
+        return raw.encode() if content else b""
 
     def content(self, start: int | None, size: int | None, *, ours: bool, pit: str = "") -> dict[str, Any]:
         """Return the body for a page, with our `ext.rescore` or as Elasticsearch may see it."""
@@ -112,6 +131,7 @@ def case(random: Random) -> Case:
         body=body,
         walks=tuple(_walks(random)),
         method=random.choice(("POST", "GET")),
+        spelling=random.choice(("", "", "", "indented", "unescaped", "gzip")),
         pages_in_url=random.random() < 0.25,
         ours=_ours(random),
         in_headers=random.random() < 0.15,
@@ -129,7 +149,10 @@ def _fitting(made: Case, random: Random) -> Case:
         body = {name: value for name, value in made.body.items() if name not in ("sort", "indices_boost")}
         return replace(made, params=params, body=body, pit=random.choice(("node", "sidecar")), twin=None)
     if made.kind == "msearch":
-        return replace(made, params={}, pages_in_url=False, twin=None, in_headers=False)
+        return replace(made, params={}, pages_in_url=False, twin=None, in_headers=False, spelling="")
+    if random.random() < 0.04:
+        body = {name: value for name, value in made.body.items() if name not in ("query", *CONTENT)}
+        return replace(made, body=body | {"retriever": retriever(random)}, twin=None)
     if random.random() < 0.05:
         params = made.params | {"q": random.choice(CONTENT_PARAMETERS["q"])}
         return replace(made, params=params, body={}, pages_in_url=True, in_headers=True, twin=None)

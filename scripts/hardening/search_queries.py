@@ -88,6 +88,15 @@ def query(random: Random) -> Clause:
     return chosen(random)
 
 
+def retriever(random: Random) -> Clause:
+    """Return a retriever of a kind that every node has."""
+    standard = {"standard": {"query": query(random)} | random.choice(({}, {"filter": _filter(random)}))}
+    if random.random() < 0.7:
+        return standard
+    step = {"window_size": random.choice((5, 30)), "query": {"rescore_query": _match(random)}}
+    return {"rescorer": {"retriever": standard, "rescore": step}}
+
+
 def _aggregations(random: Random) -> Any:
     return random.choice(
         (
@@ -102,7 +111,10 @@ def _aggregations(random: Random) -> Any:
 
 # What may stand in a body beside the query, and changes which hits there are, in which order.
 CONTENT: dict[str, Callable[[Random], Any]] = {
-    "collapse": lambda random: {"field": random.choice(("kind", "n"))},
+    "collapse": lambda random: {
+        "field": random.choice(("kind", "n")),
+        **random.choice(({}, {}, {"inner_hits": {"name": "same", "size": 2}})),
+    },
     "post_filter": lambda random: random.choice((_filter, _knn))(random),
     "min_score": lambda random: random.choice((0.1, 0.8, 1.5)),
     "indices_boost": lambda _: [{"fz-b": 1.4}],
@@ -152,6 +164,14 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
         "-hits.max_score",
     ),
     "error_trace": ("false",),
+    "_source": ("false", "n", "t*"),
+    "stored_fields": ("title", "_source,body"),
+    "docvalue_fields": ("n",),
+    "sort": ("_score", "_score:desc"),
+    "track_total_hits": ("true", "15"),
+    "explain": ("true", ""),
+    "version": ("true",),
+    "seq_no_primary_term": ("true", ""),
 }
 # Parameters that change which hits there are.
 CONTENT_PARAMETERS: dict[str, tuple[str, ...]] = {

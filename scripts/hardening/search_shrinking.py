@@ -26,6 +26,8 @@ def smaller(made: Case) -> Iterator[Case]:
             yield replace(made, body={key: value for key, value in made.body.items() if key != name})
     for name in made.params:
         yield replace(made, params={key: value for key, value in made.params.items() if key != name})
+    if made.spelling:
+        yield replace(made, spelling="")
     if made.headers:
         yield replace(made, headers={})
     if made.pages_in_url and made.body:
@@ -44,5 +46,6 @@ def as_curl(made: Case) -> str:
     target = made.target(start, size)
     where = f"  # walks (start, size, pages): {made.walks}" + (f"; pit opened at the {made.pit}" if made.pit else "")
     where += f"; twin {json.dumps(made.twin)}" if made.twin else ""
+    where += f"; body {made.spelling}" if made.spelling else ""
     where += "; as searches of an _msearch" if made.kind == "msearch" else ""
     return f"curl -X{made.method} \"$SIDECAR{target}\" -H 'Content-Type: application/json'{headers}{body}{where}"
