@@ -111,8 +111,8 @@ def tokenization(directory: Path, work: Sequence[Request]) -> dict[str, float]:
         cold = ScoreRequest(query=request.query, documents=request.documents)
         again = ScoreRequest(query=f"{request.query} again", documents=request.documents)
         times["transformers"].append(timed(lambda p=pairs: theirs(*p, truncation="longest_first", max_length=512)))  # type: ignore[misc]  # mypy cannot infer a lambda's default
-        times["cold"].append(timed(lambda r=cold: loaded.encode(r)))  # type: ignore[misc]  # the same
-        times["cached"].append(timed(lambda r=again: loaded.encode(r)))  # type: ignore[misc]  # the same
+        times["cold"].append(timed(lambda r=cold: list(loaded.encoding(r))))  # type: ignore[misc]  # the same
+        times["cached"].append(timed(lambda r=again: list(loaded.encoding(r))))  # type: ignore[misc]  # the same
     loaded.scheduler.close()
     medians = {name: statistics.median(values) for name, values in times.items()}
     return {

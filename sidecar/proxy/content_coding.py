@@ -9,6 +9,8 @@ import zlib
 
 import zstandard
 
+DECODABLE = "gzip, deflate, zstd"
+
 
 class TooLargeError(ValueError):
     """The decoded body exceeds its cap."""

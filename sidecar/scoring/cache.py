@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
@@ -10,33 +11,36 @@ _OVERHEAD = 200  # key digest, dict entry and the value's header, about
 
 
 class ByteCache(Generic[Value]):
-    """Maps keys to values with a size each. Not thread-safe: used from one thread."""
+    """Maps keys to values with a size each. Thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._values: OrderedDict[bytes, tuple[Value, int]] = OrderedDict()
+        self._lock = threading.Lock()
         self.size = 0
         self.hits = 0
         self.misses = 0
 
     def get(self, key: bytes) -> Value | None:
         """Give a value and note its use, or None."""
-        found = self._values.get(key)
-        if found is None:
-            self.misses += 1
-            return None
-        self.hits += 1
-        self._values.move_to_end(key)
-        return found[0]
+        with self._lock:
+            found = self._values.get(key)
+            if found is None:
+                self.misses += 1
+                return None
+            self.hits += 1
+            self._values.move_to_end(key)
+            return found[0]
 
     def put(self, key: bytes, value: Value, size: int) -> None:
         """Keep a value of ``size`` bytes, dropping the least recently used ones to make room."""
         size += _OVERHEAD
         if size > self.limit:
             return
-        if key in self._values:
-            self.size -= self._values.pop(key)[1]
-        self._values[key] = (value, size)
-        self.size += size
-        while self.size > self.limit:
-            self.size -= self._values.popitem(last=False)[1][1]
+        with self._lock:
+            if key in self._values:
+                self.size -= self._values.pop(key)[1]
+            self._values[key] = (value, size)
+            self.size += size
+            while self.size > self.limit:
+                self.size -= self._values.popitem(last=False)[1][1]

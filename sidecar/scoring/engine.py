@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,13 @@ import numpy.typing as npt
 from sidecar.config import model as config
 from sidecar.errors import DeadlineExceeded, QueueFull
 from sidecar.scoring.cache import ByteCache
-from sidecar.scoring.loaded import Loaded, load
+from sidecar.scoring.cpu import cpu_quota
+from sidecar.scoring.loaded import Encoded, Loaded, load
 from sidecar.scoring.tokenization import EncodedPair
 from sidecar.scoring.types import ScoreRequest, Scores, Timings
 
 _DEFAULT = ""
+Result = TypeVar("Result")
 
 
 class Engine:
@@ -29,7 +31,8 @@ class Engine:
         self._settings = settings
         self._clock = clock
         self._models: dict[str, Loaded] = {}
-        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizing")
+        self._tokenizing = ThreadPoolExecutor(_threads(), thread_name_prefix="tokenizing")
+        self._encoding = 0
         self._counts = {"requests_total": 0.0, "pairs_total": 0.0, "refused_total": 0.0}
 
     @property
@@ -65,7 +68,8 @@ class Engine:
     def stats(self) -> Mapping[str, float]:
         """Give counters (names end in `_total`) and gauges."""
         models = self._models.values()
-        gauges = {"waiting_pairs": sum(loaded.scheduler.waiting_pairs() for loaded in models)}
+        waiting = self._encoding + sum(loaded.scheduler.waiting_pairs() for loaded in models)
+        gauges = {"waiting_pairs": waiting}
         coalesced = {"coalesced_pairs_total": sum(loaded.scheduler.coalesced for loaded in models)}
         memory = {"out_of_memory_total": sum(loaded.stats()["out_of_memory_total"] for loaded in models)}
         documents = _cache_stats("document_cache", [loaded.documents for loaded in models])
@@ -83,8 +87,7 @@ class Engine:
         loaded = self._models[request.model or _DEFAULT]
         self._admit(loaded, request)
         started = self._clock()
-        loop = asyncio.get_running_loop()
-        encoded = await loop.run_in_executor(self._tokenizing, loaded.encode, request)
+        encoded = await self._encoded(loaded, request)
         tokenized = self._clock()
         if not encoded.pairs:
             return Scores(values=[], model=loaded.name)
@@ -96,6 +99,20 @@ class Engine:
             pairs=len(encoded.pairs),
             tokens=int(np.sum([len(pair) for pair in encoded.pairs])),
         )
+
+    async def _encoded(self, loaded: Loaded, request: ScoreRequest) -> Encoded:
+        """Have a request tokenized. Each step queues behind others' steps: long texts hold nobody up."""
+        loop = asyncio.get_running_loop()
+        work = loaded.encoding(request)
+        encoded = None
+        self._encoding += len(request.documents)
+        try:
+            while encoded is None:
+                step = loop.run_in_executor(self._tokenizing, next, work)
+                encoded = await self._in_time(step, request.deadline)
+        finally:
+            self._encoding -= len(request.documents)
+        return encoded
 
     async def _values(
         self, loaded: Loaded, pairs: Sequence[EncodedPair], request: ScoreRequest
@@ -119,13 +136,14 @@ class Engine:
         return await asyncio.gather(*map(self.score, requests), return_exceptions=True)
 
     def _admit(self, loaded: Loaded, request: ScoreRequest) -> None:
-        if loaded.scheduler.waiting_pairs() + len(request.documents) > self._settings.max_waiting_pairs:
+        waiting = self._encoding + loaded.scheduler.waiting_pairs()
+        if waiting + len(request.documents) > self._settings.max_waiting_pairs:
             self._counts["refused_total"] += 1
             raise QueueFull("too many pairs are waiting (engine.max_waiting_pairs)")
         self._counts["requests_total"] += 1
         self._counts["pairs_total"] += len(request.documents)
 
-    async def _in_time(self, future: asyncio.Future[Any], deadline: float) -> Any:
+    async def _in_time(self, future: asyncio.Future[Result], deadline: float) -> Result:
         """Wait for a job, but not past its deadline; giving up drops its pairs that still wait."""
         if deadline == float("inf"):
             return await future
@@ -133,6 +151,11 @@ class Engine:
             return await asyncio.wait_for(future, max(0.0, deadline - self._clock()))
         except TimeoutError as problem:
             raise DeadlineExceeded("the time allowed for scoring ran out") from problem
+
+
+def _threads() -> int:
+    """Return how many tokenize: more than one, so that a slow text holds up its own search only."""
+    return min(4, max(2, cpu_quota()))
 
 
 def _cache_stats(name: str, caches: Sequence[ByteCache[Any]]) -> dict[str, float]:

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ from sidecar.scoring.types import ScoreRequest
 from sidecar.scoring.warm_up import warm_up
 
 Scalars = npt.NDArray[np.float32]
+_STEP = 100_000
+_READ = 4096  # about what is read of a long text
 _log = logging.getLogger("sidecar.scoring")
 
 
@@ -57,7 +59,7 @@ class Encoded:
 
 @dataclass(slots=True)
 class Loaded:
-    """A loaded model. ``encode`` is called from the tokenizing thread only, the rest from the event loop."""
+    """A loaded model. ``encoding`` is gone through in the tokenizing threads, the rest is the event loop's."""
 
     name: str
     files: ModelFiles
@@ -96,10 +98,16 @@ class Loaded:
             for pair, score in zip(pairs, scores, strict=True):
                 self.scores.put(pair.key, float(score), 8)
 
-    def encode(self, request: ScoreRequest) -> Encoded:
-        """Encode a request's pairs, each document from the cache where it is known."""
+    def encoding(self, request: ScoreRequest) -> Iterator[Encoded | None]:
+        """Encode a request's pairs, a part at a time: None while there is more to do, and then the pairs.
+
+        A step is short, so that threads can be shared out between requests and a late one is given up.
+        """
         [query] = self.tokenizer.encode([request.query])
-        documents = self._documents(request.documents, [_digest(text) for text in request.documents])
+        documents = yield from self._documents(request, self.tokenizer.wanted(query, request.passages))
+        yield self._joined(request, query, documents)
+
+    def _joined(self, request: ScoreRequest, query: Ids, documents: Sequence[Ids]) -> Encoded:
         if request.passages is None:
             pairs = self.tokenizer.join(query, documents)
             return Encoded(pairs, range(len(pairs)), len(pairs), "first")
@@ -109,13 +117,31 @@ class Loaded:
         pairs = self.tokenizer.join(query, [passage for passages in cut for passage in passages])
         return Encoded(pairs, owners, len(documents), wanted.aggregate)
 
-    def _documents(self, texts: Sequence[str], keys: Sequence[bytes]) -> list[Ids]:
-        known = [self.documents.get(key) for key in keys]
-        missing = [i for i, ids in enumerate(known) if ids is None]
-        fresh = dict(zip(missing, self.tokenizer.encode([texts[i] for i in missing]), strict=True))
-        for i, ids in fresh.items():
-            self.documents.put(keys[i], ids, ids.nbytes)
-        return [ids if ids is not None else fresh[i] for i, ids in enumerate(known)]
+    def _documents(self, request: ScoreRequest, tokens: int) -> Generator[None, None, list[Ids]]:
+        """Encode the documents that the cache does not hold, some at a time."""
+        keys = [tokens.to_bytes(8, "big") + _digest(text) for text in request.documents]
+        found = [self.documents.get(key) for key in keys]
+        missing = [i for i, ids in enumerate(found) if ids is None]
+        for part in _parts(missing, [len(request.documents[i]) for i in missing]):
+            for i, ids in zip(part, self.tokenizer.encode([request.documents[i] for i in part], tokens), strict=True):
+                self.documents.put(keys[i], ids, ids.nbytes)
+                found[i] = ids
+            yield
+        return [ids for ids in found if ids is not None]
+
+
+def _parts(items: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Cut items into parts of about ``_STEP`` characters."""
+    part: list[int] = []
+    size = 0
+    for item, characters in zip(items, sizes, strict=True):
+        part.append(item)
+        size += min(characters, _READ)
+        if size >= _STEP:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _digest(text: str) -> bytes:

@@ -18,10 +18,18 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from sidecar.config.model import Passages
 from sidecar.errors import ModelError
 
 Ids = npt.NDArray[np.int32]
 _PROBE = "a"
+LONGEST_QUERY = 4096
+"""Tokens of a query that are read: far more than fit, since what is kept of a long document depends on them."""
+
+_CHARACTERS = (6, 24, 128)
+"""Characters for each token that is wanted, tried in turn; where even the last are too few, the text ends there."""
+_LEAST = 1024
+_LONGEST_WORD = 128  # WordPiece knows none of more than 100 characters
 _NO_TOKENIZER = "no usable tokenizer (tokenizer.json or vocab.txt)"
 
 
@@ -64,6 +72,21 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     return (kept_short, kept_long) if first <= second else (kept_long, kept_short)
 
 
+def beginning(text: str, characters: int) -> tuple[str, int]:
+    """Cut a text, between two words where there are any.
+
+    Returns:
+        the beginning, and how many of its last tokens may differ from those of the whole text: words are encoded
+        independently of each other, but one that is cut in two is another word.
+    """
+    if len(text) <= characters:
+        return text, 0
+    space = text.rfind(" ", characters - _LONGEST_WORD, characters + 1) if characters > _LONGEST_WORD else -1
+    if space > 0 and (cut := text[:space].rstrip()):
+        return cut, 0
+    return text[:characters], _LONGEST_WORD
+
+
 class PairTokenizer:
     """Encodes texts apart and joins them. Thread-safe: the tokenizer is only read."""
 
@@ -81,11 +104,26 @@ class PairTokenizer:
         """Tokens of query and document together that fit."""
         return self._room
 
-    def encode(self, texts: Sequence[str]) -> list[Ids]:
-        """Encode texts without special tokens; no more tokens are kept than could ever be used."""
+    def encode(self, texts: Sequence[str], tokens: int = LONGEST_QUERY) -> list[Ids]:
+        """Return the first ``tokens`` of each text, without special tokens.
+
+        Texts are cut before they are encoded: a megabyte takes a second, and its beginning is all that is read.
+        """
+        found: dict[int, Ids] = {}
+        for characters in _CHARACTERS:
+            left = [i for i in range(len(texts)) if i not in found]
+            if not left:
+                break
+            cut = [beginning(texts[i], max(tokens * characters, _LEAST)) for i in left]
+            for i, (text, spare), ids in zip(left, cut, self._encoded([text for text, _ in cut]), strict=True):
+                whole = len(text) == len(texts[i]) or characters == _CHARACTERS[-1]
+                if whole or len(ids) >= tokens + spare:
+                    found[i] = np.array(ids[:tokens], dtype=np.int32)
+        return [found[i] for i in range(len(texts))]
+
+    def _encoded(self, texts: list[str]) -> list[list[int]]:
         encode = getattr(self._tokenizer, "encode_batch_fast", self._tokenizer.encode_batch)
-        encoded = encode(list(texts), add_special_tokens=False)
-        return [np.array(e.ids, dtype=np.int32) for e in encoded]
+        return [encoded.ids for encoded in encode(texts, add_special_tokens=False)]
 
     def join(self, query: Ids, documents: Sequence[Ids]) -> list[EncodedPair]:
         """Join a query and each of its documents as the tokenizer's pair template does."""
@@ -103,6 +141,15 @@ class PairTokenizer:
             counts[i, 1::2] = (len(head) - len(whole) + len(query), len(document))
             parts += (head, document, template.after)
         return _split(parts, np.repeat(np.tile(template.types, len(documents)), counts.reshape(-1)), counts)
+
+    def wanted(self, query: Ids, passages: Passages | None) -> int:
+        """Return how many of a document's first tokens matter: to the pair, or to all passages together.
+
+        Of two texts that both are too long, the longer one keeps the odd token: as many as the query has must be known.
+        """
+        if passages is None:
+            return max(self._room, len(query))
+        return passages.size + passages.stride * (passages.max_count - 1)
 
     def passages(self, query: Ids, document: Ids, size: int, stride: int, count: int) -> list[Ids]:
         """Cut a document into at most ``count`` windows of ``size`` tokens, ``stride`` apart."""
@@ -170,7 +217,11 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     """
     file = directory / "tokenizer.json"
     if file.exists():
-        return Tokenizer.from_file(str(file))
+        try:
+            return Tokenizer.from_file(str(file))
+        except Exception as problem:  # the library raises bare ones
+            message = f"{file}: not a tokenizer that can be read ({problem}); download the model again"
+            raise ModelError(message) from problem
     try:
         from transformers import AutoTokenizer
 

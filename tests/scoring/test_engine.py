@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -89,6 +92,61 @@ async def test_texts_that_are_one_to_the_model_run_once(checkpoint: Path) -> Non
         scores = await engine.score(ScoreRequest(query="zip", documents=["zip archive", "ZIP  Archive", "zip"]))
         assert scores.values[0] == scores.values[1] != scores.values[2]
         assert scores.pairs == 3
+
+
+def held_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Make the tokenizer hang on texts that say so, until the event is set."""
+    [loaded] = engine._models.values()
+    go_on, encode = threading.Event(), loaded.tokenizer.encode
+
+    def hanging(texts: Sequence[str], *tokens: int) -> Any:
+        if "hang" in texts:
+            go_on.wait()
+        return encode(texts, *tokens)
+
+    monkeypatch.setattr(loaded.tokenizer, "encode", hanging)
+    return go_on
+
+
+async def test_the_deadline_covers_tokenizing(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(checkpoint) as engine:
+        go_on = held_up(engine, monkeypatch)
+        try:
+            with pytest.raises(DeadlineExceeded):
+                await engine.score(ScoreRequest(query=QUERY, documents=["hang"], deadline=time.monotonic() + 0.1))
+            assert len((await engine.score(REQUEST)).values) == len(DOCUMENTS)  # others have another thread
+        finally:
+            go_on.set()
+
+
+async def test_pairs_that_are_tokenized_count_as_waiting(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(checkpoint, max_waiting_pairs=5) as engine:
+        go_on = held_up(engine, monkeypatch)
+        held = asyncio.create_task(engine.score(ScoreRequest(query=QUERY, documents=["hang", "hang again"])))
+        await asyncio.sleep(0)
+        assert engine.stats()["waiting_pairs"] == 2
+        with pytest.raises(QueueFull):
+            await engine.score(REQUEST)
+        go_on.set()
+        assert len((await held).values) == 2
+        assert engine.stats()["waiting_pairs"] == 0
+
+
+async def test_a_search_with_long_texts_does_not_hold_up_another(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        done: list[str] = []
+
+        async def scored(name: str, documents: list[str]) -> None:
+            await engine.score(ScoreRequest(query=QUERY, documents=documents))
+            done.append(name)
+
+        long = [asyncio.create_task(scored("long", [f"{i}{' ' * 100_000}" for i in range(400)])) for _ in range(4)]
+        await asyncio.sleep(0)
+        await scored("short", DOCUMENTS)
+        assert done == ["short"]
+        for task in long:
+            task.cancel()
+        await asyncio.gather(*long, return_exceptions=True)
 
 
 async def test_document_cache_can_be_off(checkpoint: Path) -> None:

@@ -51,6 +51,50 @@ def test_joined_pair_is_the_tokenizers_pair(family: Family, query: str, document
     assert theirs["attention_mask"] == [[1] * len(pair)]
 
 
+_RUNS = ["zip", "東京", "x" * 99, "x" * 101, "e\u0301", "\N{GRINNING FACE}", "[SEP]", ".", "\x00", "\u3000", "\n"]
+LONG = st.lists(
+    st.tuples(st.sampled_from(_RUNS), st.sampled_from(["", " ", "  ", "\n"]), st.integers(1, 400)), max_size=6
+)
+
+
+@given(runs=LONG, tokens=st.integers(1, 200))
+@settings(max_examples=100, deadline=None)
+def test_what_is_kept_of_a_long_text_is_the_beginning_of_all_its_tokens(
+    family: Family, runs: list[tuple[str, str, int]], tokens: int
+) -> None:
+    text = "".join((word + between) * count for word, between, count in runs)
+    tokenizer = load_tokenizer(family.directory)
+    [kept] = PairTokenizer(tokenizer, 64).encode([text[: 128 * tokens]], tokens)
+    assert kept.tolist() == tokenizer.encode(text[: 128 * tokens], add_special_tokens=False).ids[:tokens]
+
+
+@pytest.mark.parametrize("word", ["archive", "x" * 99 + "y", "x" * 110, "東京archive", "archive\x00"])
+def test_a_word_that_is_cut_in_two_is_not_kept(family: Family, word: str) -> None:
+    """Lines without spaces: there is no place between two words to cut at."""
+    tokenizer = load_tokenizer(family.directory)
+    text = f"{word}\n" * 400
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    ours = PairTokenizer(tokenizer, 64)
+    for tokens in range(1, 160):
+        [kept] = ours.encode([text], tokens)
+        assert kept.tolist() == ids[:tokens]
+
+
+def test_little_of_a_long_text_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = PairTokenizer(load_tokenizer(make_checkpoint(tmp_path)), 512)
+    encoded, encode = [0], tokenizer._encoded
+
+    def counted(texts: list[str]) -> list[list[int]]:
+        encoded[0] += sum(map(len, texts))
+        return encode(texts)
+
+    monkeypatch.setattr(tokenizer, "_encoded", counted)
+    [kept] = tokenizer.encode(["an archive " * 100_000], 509)
+    assert (len(kept), encoded[0]) == (509, 3049)
+    assert [len(kept) for kept in tokenizer.encode([" " * 1_000_000, "\x00" * 1_000_000], 509)] == [0, 0]
+    assert encoded[0] < 509 * 1000
+
+
 def test_families_differ(tmp_path: Path) -> None:
     """The property above is about different templates, not one template six times."""
     pairs = {name: write(name, tmp_path / name)("", ".", return_token_type_ids=True) for name in FAMILIES}
@@ -108,6 +152,13 @@ def test_no_tokenizer_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ModelError, match=r"no usable tokenizer \(tokenizer.json or vocab.txt\)"):
         load_tokenizer(tmp_path)
+
+
+def test_a_broken_tokenizer_file_is_named(tmp_path: Path) -> None:
+    directory = make_checkpoint(tmp_path)
+    (directory / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match=r"tokenizer.json: not a tokenizer that can be read .*; download the model"):
+        load_tokenizer(directory)
 
 
 def test_length_without_room_for_text_is_refused(tmp_path: Path) -> None:
