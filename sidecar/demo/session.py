@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from rich.console import Console
@@ -24,8 +23,11 @@ from sidecar.demo.collection import Collection
 from sidecar.demo.compare import Comparison, compare, search_body, summary
 from sidecar.demo.indexing import drop, index
 from sidecar.demo.node import elasticsearch_node
+from sidecar.elasticsearch.connection import connect
 
 _WINDOW = 100
+_PATIENCE = 60.0
+_RETRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +85,7 @@ async def _upstream(options: Options, console: Console) -> AsyncIterator[str]:
 
 
 def _client(upstream: str, options: Options, url: str | None = None) -> AsyncElasticsearch:
-    base, basic_auth = split_credentials(upstream)
-    credentials: dict[str, Any] = {"api_key": options.api_key} if options.api_key else {"basic_auth": basic_auth}
-    return AsyncElasticsearch(url or base, request_timeout=60, **credentials)
+    return connect(upstream, options.api_key, _PATIENCE, through=url, retries=_RETRIES)
 
 
 @contextlib.asynccontextmanager

@@ -11,8 +11,9 @@ from urllib.parse import quote
 from elastic_transport import ApiResponse
 from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError, TransportError
 
-from sidecar.config.model import IndexMapping, Tls, Upstream
+from sidecar.config.model import IndexMapping, Upstream
 from sidecar.config.urls import split_credentials
+from sidecar.elasticsearch.connection import connect
 from sidecar.errors import SidecarError, UpstreamError
 from sidecar.evaluation.answers import outcome, read_hits, stages
 from sidecar.evaluation.journal import Answer
@@ -112,17 +113,9 @@ async def searcher(
     upstream: Upstream, api_key: str | None, timeout: float, url: str | None = None
 ) -> AsyncIterator[Searcher]:
     """Open a client: straight to the first of the upstream's URLs, or with its credentials to ``url`` (the sidecar)."""
-    base, basic_auth = split_credentials(upstream.urls[0].get_secret_value())
-    credentials: dict[str, Any] = {"api_key": api_key} if api_key else {"basic_auth": basic_auth}
-    tls = {} if url or base.startswith("http:") else _tls(upstream.tls)
-    async with AsyncElasticsearch(url or base, request_timeout=timeout, max_retries=0, **credentials, **tls) as client:
-        yield Searcher(client, url or base)
-
-
-def _tls(tls: Tls) -> dict[str, Any]:
-    given = {"ca_certs": tls.ca_file, "client_cert": tls.cert_file, "client_key": tls.key_file}
-    shown = {"ssl_show_warn": False} if not tls.verify else {}
-    return {"verify_certs": tls.verify, **shown, **{name: value for name, value in given.items() if value}}
+    first = upstream.urls[0].get_secret_value()
+    async with connect(first, api_key, timeout, tls=upstream.tls, through=url) as client:
+        yield Searcher(client, url or split_credentials(first)[0])
 
 
 def _reason(problem: ApiError) -> str:

@@ -1,0 +1,1 @@
+"""What the other side's protocol means. Pure, but for the connection that commands open."""
