@@ -13,7 +13,6 @@ class UpstreamAnswer:
     status: int
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
-    seconds: float = 0.0
 
 
 Fetch = Callable[[str, str, bytes | None, float | None], Awaitable[UpstreamAnswer]]

@@ -9,8 +9,6 @@ import zlib
 
 import zstandard
 
-DECODABLE = "gzip, deflate, zstd"
-
 
 class TooLargeError(ValueError):
     """The decoded body exceeds its cap."""

@@ -178,7 +178,6 @@ class Upstream:
         Raises:
             UpstreamError: it did not come, is larger than ``limit``, or was cut short.
         """
-        started = time.monotonic()
         sent = [*without(headers, ("accept-encoding", "content-length", "content-encoding", "expect"))]
         if body and value_of(sent, "content-type") is None:
             sent.append(_JSON)
@@ -194,7 +193,6 @@ class Upstream:
             status=response.status,
             headers=wire.octets(kept),
             body=decoded,
-            seconds=time.monotonic() - started,
         )
 
 

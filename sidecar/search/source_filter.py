@@ -24,11 +24,6 @@ class SourceFilter:
     includes: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
 
-    @property
-    def filtered(self) -> bool:
-        """Whether Elasticsearch takes a `_source` apart."""
-        return self.fetched and bool(self.includes or self.excludes)
-
     def shows(self, field: str) -> bool:
         """Tell whether all of a field's value is sent; for a multi-field, its parent's value will do."""
         included = not self.includes or any(_covers(pattern, field) for pattern in self.includes)
