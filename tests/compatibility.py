@@ -112,8 +112,14 @@ def _lists() -> tuple[Feature, ...]:
         with_body("`sort` by `_score` alone", *({"sort": s} for s in (["_score"], "_score", [{"_score": "desc"}], []))),
         with_body(
             "`sort` by anything else",
-            *({"sort": s} for s in (["n"], [{"_score": "asc"}], ["_score", "n"])),
+            *({"sort": s} for s in (["n"], [{"_score": "asc"}])),
             outcome=Reason.SORTED,
+        ),
+        with_body(
+            "`sort` by `_score`, then tie-breakers",
+            *({"sort": s} for s in (["_score", "n"], [{"_score": "desc"}, {"n": "asc"}], [{"_score": {}}, "_doc"])),
+            outcome=Reason.SORTED,
+            note="see below",
         ),
         with_parameters("`sort` as a parameter", "sort=_score:desc", "sort=_score"),
         with_body("`search_after`", {"sort": ["n"], "search_after": [5]}, outcome=Reason.SEARCH_AFTER),
@@ -149,6 +155,32 @@ def _queries() -> tuple[Feature, ...]:
             {"query": {"match_all": {}}},
             {"query": {"term": {"tag": "t1"}}},
             outcome=Reason.NO_QUERY_TEXT,
+        ),
+        with_body(
+            "full-text clauses that only filter: ids, numbers, dates, addresses",
+            {"query": {"match": {"n": 12}}},
+            {"query": {"match": {"tag": "t1"}}},
+            {"query": {"query_string": {"query": "n:>10 AND tag: t1"}}},
+            outcome=Reason.NO_QUERY_TEXT,
+            note="see below",
+        ),
+        with_body(
+            "`term`, `terms`, `prefix`, `fuzzy`, `wildcard`, `span_*`, `more_like_this` documents on mapped fields",
+            {"query": {"term": {"title": "fox"}}},
+            {"query": {"terms": {"body": ["fox", "running"]}}},
+            {"query": {"prefix": {"title": "fo"}}},
+            {"query": {"fuzzy": {"title": {"value": "fix"}}}},
+            {"query": {"wildcard": {"title": {"value": "f*x"}}}},
+            {
+                "query": {
+                    "span_near": {"clauses": [{"span_term": {"body": w}} for w in ("running", "search")], "slop": 9}
+                }
+            },
+            {
+                "query": {
+                    "more_like_this": {"like": {"_index": "articles", "doc": {"title": "fox"}}, "min_term_freq": 1}
+                }
+            },
         ),
         with_searches(
             "`q`, `df`, `analyzer`, `analyze_wildcard`, `default_operator`, `lenient`",

@@ -200,8 +200,10 @@ class IndexMapping(Section):
     )
     strip_html: bool = Field(False, description="Remove HTML tags and entities from texts.")
     query_paths: tuple[str, ...] = Field((), description="JSON paths of the query text in the search body.")
-    query_fields: Literal["all", "mapped"] = Field(
-        "all", description="Whether clauses on fields that are not mapped add to the query text."
+    query_fields: Literal["text", "all", "mapped"] = Field(
+        "text",
+        description="Clauses that add to the query text; text: on `fields`, and on others that hold text; "
+        "all: on any field; mapped: on `fields` alone.",
     )
     window_size: int = Field(100, ge=1, le=10_000, description="Hits that are rescored.")
     fusion: Fusion = Field(default_factory=Fusion, description="Model and first-stage scores.")

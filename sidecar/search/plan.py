@@ -23,6 +23,7 @@ from sidecar.search.list_limit import default_size, list_limit
 from sidecar.search.overrides import Overrides, overrides
 from sidecar.search.query_text import query_text
 from sidecar.search.routes import parameters, with_parameters
+from sidecar.search.text_fields import TextFields
 from sidecar.search.types import BadRequest, PassThrough, SearchRequest, Settings, Window
 from sidecar.search.unsuitable import json_body, unsuitable
 from sidecar.search.window import window
@@ -170,7 +171,7 @@ def _plan(
     page = unsuitable(request.headers, read.value, read.params) or _page(read, chosen.window_size)
     if isinstance(page, PassThrough):
         return page
-    text = chosen.query or query_text(read.value, read.params, mapping)
+    text = chosen.query or query_text(read.value, read.params, mapping.query_paths, TextFields(mapping))
     if not text:
         return PassThrough(Reason.NO_QUERY_TEXT)
     return _widened(request, read, chosen, mapping, pattern, page, text)

@@ -1,71 +1,81 @@
-"""The natural-language text of a search (design, section 3, "Query text").
+"""The natural-language text of a search: what the user typed, once.
 
 First that yields text: `ext.rescore.query` (handled by the planner), the mapping's JSON paths, the query tree,
-`?q=`. Distinct texts are joined once, in order.
+`?q=`. A text all of whose words are in others is left out: the same words are searched in several fields, as words and
+as a phrase, escaped and not.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
-from sidecar.config.model import IndexMapping
 from sidecar.search import query_string, query_tree
-from sidecar.search.query_tree import Counts
-from sidecar.search.wildcard import matches
+from sidecar.search.text_fields import TextFields
+
+# `c`, `c++` and `c#` are different words; an emoji is one.
+_WORD: Final = re.compile(r"[^\W_]+[+#]*|[\u2600-\u27bf\U0001f000-\U0001faff]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-def query_text(body: Any, parameters: Mapping[str, str], mapping: IndexMapping) -> str | None:
-    """Give the text of a search, distinct texts joined once in order; None when there is none.
+def query_text(body: Any, parameters: Mapping[str, str], paths: Iterable[str], fields: TextFields) -> str | None:
+    """Return the text of a search; None when there is none.
 
     Args:
         body: the decoded JSON body, or None.
         parameters: the decoded query parameters.
-        mapping: tells the query paths and which fields count.
+        paths: JSON paths of the text in the body.
+        fields: tells which clauses count.
     """
-    counts = _counts(mapping)
     sources: tuple[Iterable[str], ...] = (
-        (text for path in mapping.query_paths for text in at_path(body, path)),
-        query_tree.texts(_without_query(body) if "q" in parameters else body, counts),
-        _from_parameters(parameters, counts),
+        (text for path in paths for text in at_path(body, path)),
+        query_tree.texts(_without_query(body) if "q" in parameters else body, fields),
+        _from_parameters(parameters, fields),
     )
     return next((joined for joined in map(_join, sources) if joined), None)
 
 
 def _without_query(body: Any) -> Any:
-    """Leave out the body's `query`: Elasticsearch puts `?q=` in its place (seen on 9.5.3)."""
+    """Leave out the body's `query`: Elasticsearch puts `?q=` in its place (observed on 9.5.3)."""
     return {name: value for name, value in body.items() if name != "query"} if isinstance(body, dict) else body
 
 
-def _from_parameters(parameters: Mapping[str, str], counts: Counts) -> Iterator[str]:
-    default = "df" not in parameters or counts(parameters["df"])
-    yield query_string.words(parameters.get("q", ""), counts, default=default)
+def _from_parameters(parameters: Mapping[str, str], fields: TextFields) -> Iterator[str]:
+    default = [parameters["df"]] if "df" in parameters else []
+    yield from query_tree.in_query_string(parameters.get("q", ""), default, fields, one=True)
 
 
 def _join(texts: Iterable[str]) -> str:
-    distinct = dict.fromkeys(" ".join(text.split()) for text in texts)
-    return " ".join(text for text in distinct if text)
+    joined = " ".join(_once(map(_tidy, texts)))
+    if _SURROGATE.search(joined):  # escapes can name halves of a character
+        joined = joined.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return joined
 
 
-def _counts(mapping: IndexMapping) -> Counts:
-    if mapping.query_fields == "all":
-        return lambda field: True
-    names = [field.name for field in mapping.fields]
-    return lambda field: any(_same_field(field, name) for name in names)
+def _tidy(text: str) -> str:
+    """Return a text with single spaces, without escaped words that are there in plain, too."""
+    words = text.split()
+    if "\\" in text:
+        plain = set(words)
+        words = [word for word in words if "\\" not in word or query_string.unescaped(word) not in plain]
+    return " ".join(words)
 
 
-def _same_field(field: str, name: str) -> bool:
-    """Tell whether a query's field is the mapped one, a pattern that covers it, or one is the other's multi-field.
-
-    A boost (`title^2`) is not part of the name.
-    """
-    plain = field.partition("^")[0]
-    return plain.startswith(f"{name}.") or name.startswith(f"{plain}.") or matches(plain, name)
+def _once(texts: Iterable[str]) -> list[str]:
+    """Return the texts, in order, that have a word which no longer one has; without words there is nothing to read."""
+    words = {text: set(_WORD.findall(text.casefold())) for text in texts}
+    seen: set[str] = set()
+    kept = set()
+    for text in sorted(words, key=lambda text: (-len(words[text]), "\\" in text)):
+        if not words[text] <= seen:
+            kept.add(text)
+            seen |= words[text]
+    return [text for text in words if text in kept]
 
 
 def at_path(value: Any, path: str) -> Iterator[str]:
-    """Give the strings at a JSON path: dots, `[0]`, `[*]` or `*`, with or without `$.` before."""
+    """Yield the strings at a JSON path: dots, `[0]`, `[*]` or `*`, with or without `$.` before."""
     values = [value]
     for step in re.findall(r"[^.\[\]]+", path.removeprefix("$")):
         values = [inner for outer in values for inner in _step(outer, step)]

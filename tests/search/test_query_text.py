@@ -10,19 +10,29 @@ from hypothesis import strategies as st
 
 from sidecar.config.model import IndexMapping
 from sidecar.search import query_tree
-from sidecar.search.query_text import at_path, query_text
+from sidecar.search.query_text import at_path
+from sidecar.search.query_text import query_text as _query_text
+from sidecar.search.text_fields import TextFields
 
 ALL = IndexMapping(fields=("title", "body"))
 MAPPED = IndexMapping(fields=("title", "body"), query_fields="mapped")
+
+
+def query_text(
+    body: Any, parameters: dict[str, str], mapping: IndexMapping, analysed: set[str] | None = None
+) -> str | None:
+    return _query_text(body, parameters, mapping.query_paths, TextFields(mapping, analysed))
+
+
 FOX, DOG = {"match": {"title": "red fox"}}, {"match": {"body": {"query": "lazy dog"}}}
 
 CLAUSES: list[tuple[dict[str, Any], str | None]] = [
     ({"match": {"title": "red fox"}}, "red fox"),
     ({"match": {"title": {"query": "red fox", "fuzziness": "AUTO", "boost": 2, "_name": "n"}}}, "red fox"),
     ({"match": {"field": "red fox"}}, "red fox"),
-    ({"match": {"n": 12}}, "12"),
-    ({"match": {"n": 1.5}}, "1.5"),
-    ({"match": {"n": True}}, None),
+    ({"match": {"title": 12}}, "12"),
+    ({"match": {"title": 1.5}}, "1.5"),
+    ({"match": {"title": True}}, None),
     ({"match_phrase": {"title": "red fox"}}, "red fox"),
     ({"match_phrase": {"title": {"query": "red fox", "slop": 1}}}, "red fox"),
     ({"match_phrase_prefix": {"title": {"query": "red fo"}}}, "red fo"),
@@ -85,6 +95,8 @@ CLAUSES: list[tuple[dict[str, Any], str | None]] = [
     ({"wrapper": {"query": "eyJtYXRjaCI6eyJ0aXRsZSI6InJlZCBmb3gifX0="}}, "red fox"),
     ({"wrapper": {"query": "!"}}, None),
     ({"term": {"title.keyword": "red fox"}}, None),
+    ({"query_string": {"query": "_exists_:title _id:a fox"}}, "fox"),
+    ({"match": {"_id": "fox"}}, None),
     ({"match_all": {}}, None),
     ({"match": {"title": "どこで 全文検索"}}, "どこで 全文検索"),
     ({"match": {"title": " red \n\t fox "}}, "red fox"),
@@ -95,6 +107,153 @@ CLAUSES: list[tuple[dict[str, Any], str | None]] = [
 @pytest.mark.parametrize(("query", "expected"), CLAUSES, ids=range(len(CLAUSES)))
 def test_clauses(query: dict[str, Any], expected: str | None) -> None:
     assert query_text({"query": query}, {}, ALL) == expected
+
+
+TERM_LEVEL: list[tuple[dict[str, Any], str | None]] = [
+    ({"term": {"title": "fox"}}, "fox"),
+    ({"term": {"title": {"value": "fox", "boost": 2}}}, "fox"),
+    ({"term": {"title": {"value": 7}}}, None),
+    ({"term": {"tag": "fox"}}, None),
+    ({"terms": {"title": ["red", "fox", 1], "boost": 2}}, "red fox"),
+    ({"terms": {"title": {"index": "i", "id": "1", "path": "p"}}}, None),
+    ({"terms_set": {"title": {"terms": ["red", "fox"], "minimum_should_match_field": "n"}}}, "red fox"),
+    ({"prefix": {"title": {"value": "fo"}}}, "fo"),
+    ({"fuzzy": {"title": {"value": "foks", "fuzziness": "AUTO"}}}, "foks"),
+    ({"wildcard": {"title": {"value": "*fo?es*"}}}, "fo es"),
+    ({"regexp": {"title": "fo.*"}}, None),
+    ({"span_term": {"title": "fox"}}, "fox"),
+    (
+        {"span_near": {"clauses": [{"span_term": {"title": {"value": "red"}}}, {"span_term": {"title": "fox"}}]}},
+        "red fox",
+    ),
+    ({"span_or": {"clauses": [{"span_term": {"title": "red"}}, {"span_term": {"tag": "fox"}}]}}, "red"),
+    ({"span_not": {"include": {"span_term": {"title": "red"}}, "exclude": {"span_term": {"title": "fox"}}}}, "red"),
+    ({"span_first": {"match": {"span_term": {"title": "red"}}, "end": 3}}, "red"),
+    ({"span_multi": {"match": {"prefix": {"title": {"value": "re"}}}}}, "re"),
+    (
+        {"span_containing": {"big": {"span_term": {"title": "red"}}, "little": {"span_term": {"title": "fox"}}}},
+        "red fox",
+    ),
+    ({"intervals": {"title": {"wildcard": {"pattern": "fo*"}}}}, "fo"),
+    ({"more_like_this": {"like": [{"_index": "i", "doc": {"title": ["red", "fox"], "n": 3}}, "den"]}}, "red fox den"),
+    ({"more_like_this": {"like": {"doc": {"title": "red fox"}}}}, "red fox"),
+    ({"bool": {"filter": {"term": {"title": "fox"}}}}, None),
+]
+
+
+@pytest.mark.parametrize(("query", "expected"), TERM_LEVEL, ids=range(len(TERM_LEVEL)))
+def test_term_level_clauses_on_mapped_fields_carry_words(query: dict[str, Any], expected: str | None) -> None:
+    assert query_text({"query": query}, {}, ALL) == expected
+    assert query_text({"query": query}, {}, ALL, {"title", "body"}) == expected
+
+
+def test_terms_of_mapped_fields_that_are_not_analysed_carry_no_words() -> None:
+    assert query_text({"query": {"term": {"title": "fox"}}}, {}, ALL, {"body"}) is None
+
+
+FILTERS: list[tuple[str, Any]] = [
+    ("user.id", "user-17"),
+    ("user.id", "550e8400-e29b-41d4-a716-446655440000"),
+    ("status", 404),
+    ("status", "404"),
+    ("price", "12.50 - 20"),
+    ("ip", "10.0.0.1"),
+    ("ip", "2001:db8::1"),
+    ("mail", "fox@example.com"),
+    ("at", "2024-05-01T10:00:00Z"),
+    ("at", "2024/05/01"),
+    ("sku", "AB_12 CD_13"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), FILTERS)
+def test_ids_numbers_addresses_and_dates_are_no_text_to_rank_by(field: str, value: Any) -> None:
+    query = {"match": {field: value}}
+    assert query_text({"query": query}, {}, ALL) is None
+    assert query_text({"query": {"bool": {"must": [query, FOX]}}}, {}, ALL) == "red fox"
+    assert query_text({"query": {"query_string": {"query": f'{field}:"{value}" fox'}}}, {}, ALL) == "fox"
+    assert query_text({"query": {"multi_match": {"query": value, "fields": [field, "title"]}}}, {}, ALL) is not None
+    everything = IndexMapping(fields=("title",), query_fields="all")
+    assert query_text({"query": query}, {}, everything) == str(value)
+
+
+@pytest.mark.parametrize("text", ["red fox", "fox 17", "iPhone 12", "10 pm", "東京", "éclair", "(fox)", "fox: 12"])
+def test_words_on_fields_that_are_not_mapped_are_text(text: str) -> None:
+    assert query_text({"query": {"match": {"summary": text}}}, {}, ALL) == text
+
+
+@pytest.mark.parametrize("text", ["404", "1984", "10.0.0.1"])
+def test_numbers_on_mapped_or_all_fields_are_what_the_user_typed(text: str) -> None:
+    for query in ({"match": {"title": text}}, {"multi_match": {"query": text}}, {"query_string": {"query": text}}):
+        assert query_text({"query": query}, {}, ALL) == text
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [("summary", "kim"), ("su*", "kim"), ("user", None), ("us*", None), ("gone", None), ("title", "kim")],
+)
+def test_known_types_decide_which_fields_hold_text(field: str, expected: str | None) -> None:
+    query = {"multi_match": {"query": "kim", "fields": [field]}}
+    assert query_text({"query": query}, {}, ALL, {"body", "summary"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([r"jet\-engine", "jet-engine"], "jet-engine"),
+        ([r"jet\-engine jet-engine"], "jet-engine"),
+        ([r"jet\-engine"], r"jet\-engine"),
+        (["functional", "functional", "p", "p"], "functional p"),
+        (["red fox", "Red  Fox", "RED FOX!"], "red fox"),
+        (["fox", "quick red fox", "red"], "quick red fox"),
+        (["red", "red fox", "fox den"], "red fox fox den"),
+        (["30", "west 26th street", "30 west 26th street"], "30 west 26th street"),
+        (["c", "c++", "c#"], "c c++ c#"),
+        (["duran duran"], "duran duran"),
+        (["?", "- !"], None),
+        (["🦊", "fox"], "🦊 fox"),
+        (["東京", "東京タワー"], "東京 東京タワー"),
+    ],
+)
+def test_the_same_words_are_read_once(texts: list[str], expected: str | None) -> None:
+    query = {"bool": {"should": [{"match": {"title": text}} for text in texts]}}
+    assert query_text({"query": query}, {}, ALL) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ('red fox "red fox"', "red fox"),
+        ("title:(red fox) OR body:(red fox)", "red fox"),
+        ("title:functional^3 body:functional title:p body:p", "functional p"),
+        (r"jet\-engine jet-engine", "jet-engine"),
+        ("duran duran", "duran duran"),
+    ],
+)
+def test_the_same_words_of_a_query_string_are_read_once(query: str, expected: str) -> None:
+    assert query_text({"query": {"query_string": {"query": query}}}, {}, ALL) == expected
+
+
+def test_flags_of_a_simple_query_string_hold() -> None:
+    clause = {"query": "red -fox | den", "flags": "OR|WHITESPACE"}
+    assert query_text({"query": {"simple_query_string": clause}}, {}, ALL) == "red -fox den"
+
+
+@pytest.mark.parametrize("kind", ["match_bool_prefix", "match_phrase_prefix"])
+def test_a_half_typed_word_is_read(kind: str) -> None:
+    assert query_text({"query": {kind: {"title": "red fo"}}}, {}, ALL) == "red fo"
+    assert query_text({"query": {"multi_match": {"query": "red fo", "type": "bool_prefix"}}}, {}, ALL) == "red fo"
+
+
+def test_comparisons_on_a_named_default_field_are_no_text() -> None:
+    for clause in ({"default_field": "title"}, {"default_field": "title", "lenient": True}):
+        assert query_text({"query": {"query_string": {"query": ">10 fox"} | clause}}, {}, ALL) is None
+    assert query_text({"query": {"query_string": {"query": ">10 fox", "fields": ["title"]}}}, {}, ALL) == ">10 fox"
+
+
+def test_half_a_character_is_replaced() -> None:
+    query = {"query_string": {"query": r"fox \ud83e\udd8a \ud83e"}}
+    assert query_text({"query": query}, {}, ALL) == "fox 🦊 \ufffd"
 
 
 STANDARD = {"standard": {"query": FOX, "filter": DOG}}
@@ -217,7 +376,22 @@ def test_depth_is_bounded() -> None:
 
 
 NAMES = sorted({*query_tree._TEXTS, *query_tree._WRAPPERS, *query_tree._COMPOUNDS, "knn", "query", "retriever"})
-MEMBERS = ["query", "must", "should", "fields", "field", "like", "queries", "retrievers", "inference_text", "title"]
+MEMBERS = [
+    "doc",
+    "clauses",
+    "value",
+    "flags",
+    "query",
+    "must",
+    "should",
+    "fields",
+    "field",
+    "like",
+    "queries",
+    "retrievers",
+    "inference_text",
+    "title",
+]
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: (
