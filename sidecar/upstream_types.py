@@ -11,7 +11,7 @@ class UpstreamAnswer:
     """One whole answer. ``headers`` are as sent, in order, less content coding; ``body`` is decoded."""
 
     status: int
-    headers: Sequence[tuple[bytes, bytes]]
+    headers: Sequence[tuple[str, str]]
     body: bytes
 
 

@@ -48,7 +48,7 @@ _IMPURE = {
     "yaml",
 }
 _PURE = ("search.", "resilience.", "config.model", "config.urls", "config.match", "scoring.batching", "scoring.heads")
-_PURE_PROXY = ("proxy.headers", "proxy.wire", "proxy.refusals", "proxy.balancing", "proxy.content_coding")
+_PURE_PROXY = ("proxy.headers", "proxy.refusals", "proxy.balancing", "proxy.content_coding")
 _PURE_EVALUATION = {
     f"evaluation.{name}"
     for name in ("answers", "bodies", "measures", "page", "readers", "replay", "results", "statistics", "systems")

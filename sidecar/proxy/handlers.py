@@ -15,8 +15,8 @@ from aiohttp import web
 from sidecar.config.model import Config
 from sidecar.errors import UpstreamError
 from sidecar.events import RescoreObserver, RescoreRecord, SearchStart, Tell, watched
-from sidecar.proxy import bodies, content_coding, wire
-from sidecar.proxy.headers import Headers, end_to_end, lowered, typed_as_json, value_of, without
+from sidecar.proxy import bodies, content_coding
+from sidecar.proxy.headers import Headers, decoded, end_to_end, lowered, typed_as_json, value_of, without
 from sidecar.proxy.raw_response import RawResponse, error_response
 from sidecar.proxy.refusals import origin_form, refusal
 from sidecar.proxy.upstream import Upstream
@@ -56,7 +56,7 @@ class Handler:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; failures to reach Elasticsearch become errors in its own shape."""
-        headers = wire.text(request.raw_headers)
+        headers = decoded(request.raw_headers)
         target = origin_form(request.raw_path, value_of(headers, "host"))
         refused = refusal(request.method, target, request.version, headers)
         if refused is not None:
@@ -153,7 +153,7 @@ class _Exchange:
         return bodies.of(self.request, self.patience) if self._body is None else self._body
 
     async def _stream(self, response: aiohttp.ClientResponse, added: Headers) -> RawResponse:
-        kept = end_to_end(wire.text(response.raw_headers))
+        kept = end_to_end(decoded(response.raw_headers))
         answer = RawResponse(response.status, response.reason, [*kept, *added])
         await answer.prepare(self.request)
         try:
@@ -199,7 +199,7 @@ class _Exchange:
 
 def _whole(answer: Answer) -> RawResponse:
     """Give a whole answer, uncompressed: the sidecar sits next to its clients."""
-    headers = end_to_end(wire.text(answer.headers))
+    headers = end_to_end(answer.headers)
     length = [("Content-Length", str(len(answer.body)))]
     return RawResponse(answer.status, None, [*headers, *_told(answer.record), *length], answer.body)
 

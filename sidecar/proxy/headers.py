@@ -1,6 +1,8 @@
-"""Which headers go on, per RFC 9110 section 7.6.1. Pure.
+"""Headers from socket to socket: as they came, less those that go no further (RFC 9110 section 7.6.1). Pure.
 
-Headers are sequences of (name, value) in the order they came, duplicates and spelling kept.
+They are pairs of (name, value) in the order they came, duplicates and spelling kept, as text from which ``head`` makes
+the same bytes again: aiohttp's own serializer drops bytes that are not UTF-8, while Elasticsearch and its clients may
+send Latin-1 (RFC 9110 section 5.5: a recipient treats other octets as opaque data).
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from sidecar.search.dialect import ELASTICSEARCH
 
 Headers = Sequence[tuple[str, str]]
+_LOSSLESS = ("utf-8", "surrogateescape")
 
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -84,3 +87,21 @@ def lowered(headers: Headers) -> dict[str, str]:
     for name, value in headers:
         found.setdefault(name.lower(), value)
     return found
+
+
+def decoded(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """Return headers as text."""
+    return [(name.decode(*_LOSSLESS), value.decode(*_LOSSLESS)) for name, value in raw]
+
+
+def head(start_line: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """Return the bytes of a message's head.
+
+    Raises:
+        ValueError: a line holds a line break, and would smuggle in another.
+    """
+    lines = [start_line, *(f"{name}: {value}" for name, value in headers), "", ""]
+    joined = "\r\n".join(lines)
+    if joined.count("\n") != len(lines) - 1 or joined.count("\r") != len(lines) - 1 or "\0" in joined:
+        raise ValueError("a header holds a line break or a null byte")
+    return joined.encode(*_LOSSLESS)

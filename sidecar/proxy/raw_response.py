@@ -6,8 +6,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
-from sidecar.proxy import wire
-from sidecar.proxy.headers import Headers, one_spelling
+from sidecar.proxy.headers import Headers, head, one_spelling
 from sidecar.rescoring.answer import elasticsearch_error
 from sidecar.search.dialect import ELASTICSEARCH
 
@@ -49,7 +48,7 @@ class RawResponse(web.StreamResponse):
             raise RuntimeError("not prepared by a request")
         version = request.version
         start = f"HTTP/{version.major}.{version.minor} {self._status} {self._reason}"
-        writer._headers_buf = wire.head(start, self._headers.items())
+        writer._headers_buf = head(start, self._headers.items())
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the answer, sending the whole body first where one was given."""

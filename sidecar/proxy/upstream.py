@@ -19,9 +19,9 @@ from yarl import URL
 
 from sidecar.config import model as config
 from sidecar.errors import UpstreamError
-from sidecar.proxy import content_coding, failures, tls, wire
+from sidecar.proxy import content_coding, failures, tls
 from sidecar.proxy.balancing import Balancer
-from sidecar.proxy.headers import Headers, one_spelling, value_of, without
+from sidecar.proxy.headers import Headers, decoded, one_spelling, value_of, without
 from sidecar.proxy.upstream_request import PATH, RawRequest
 from sidecar.reasons import Reason
 from sidecar.upstream_types import UpstreamAnswer
@@ -183,7 +183,7 @@ class Upstream:
             sent.append(_JSON)
         async with self.open(method, target, sent, body or None, timeout=timeout, read=True) as response:
             raw = await _read(response, limit)
-        answered = wire.text(response.raw_headers)
+        answered = decoded(response.raw_headers)
         try:
             decoded = content_coding.decode(raw, value_of(answered, "content-encoding"), limit)
         except content_coding.TooLargeError as problem:
@@ -191,7 +191,7 @@ class Upstream:
         kept = without(answered, ("content-encoding", "content-length", "transfer-encoding", "connection"))
         return UpstreamAnswer(
             status=response.status,
-            headers=wire.octets(kept),
+            headers=kept,
             body=decoded,
         )
 

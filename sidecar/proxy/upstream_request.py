@@ -2,7 +2,7 @@
 
 aiohttp's own request normalizes the target through yarl (`/a/../b`, a trailing `?`, `#`), and its serializer
 drops header bytes that are not UTF-8. Here the target travels as the pseudo header ``:path`` and the head is
-written by ``wire.head``; pooling, TLS, framing and reading stay aiohttp's.
+written by ``headers.head``; pooling, TLS, framing and reading stay aiohttp's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiohttp.http import StreamWriter
 from aiohttp.payload import BytesPayload
 from multidict import CIMultiDict
 
-from sidecar.proxy import wire
+from sidecar.proxy.headers import head
 
 PATH = ":path"
 _SHORT = 64 << 10
@@ -24,7 +24,7 @@ _SHORT = 64 << 10
 class _Writer(StreamWriter):
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
         self._headers_written = False
-        self._headers_buf = wire.head(status_line, headers.items())
+        self._headers_buf = head(status_line, headers.items())
 
 
 class RawRequest(aiohttp.ClientRequest):

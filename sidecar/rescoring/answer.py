@@ -12,9 +12,7 @@ from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.upstream_types import UpstreamAnswer
 
 FAILURE: Final = "rescoring_exception"
-JSON_HEADERS: Final = tuple(
-    (name.encode(), value.encode()) for name, value in (("Content-Type", "application/json"), *ELASTICSEARCH.product)
-)
+JSON_HEADERS: Final = (("Content-Type", "application/json"), *ELASTICSEARCH.product)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +20,7 @@ class Answer:
     """One answer for the client. ``body`` has no content coding; ``record`` gives the added headers."""
 
     status: int
-    headers: Sequence[tuple[bytes, bytes]]
+    headers: Sequence[tuple[str, str]]
     body: bytes
     record: RescoreRecord
 
