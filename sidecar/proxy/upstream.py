@@ -185,14 +185,14 @@ class Upstream:
             raw = await _read(response, limit)
         answered = decoded(response.raw_headers)
         try:
-            decoded = content_coding.decode(raw, value_of(answered, "content-encoding"), limit)
+            whole = content_coding.decode(raw, value_of(answered, "content-encoding"), limit)
         except content_coding.TooLargeError as problem:
             raise UpstreamError(f"the answer is larger than {limit} bytes", reason=Reason.ANSWER_TOO_LARGE) from problem
         kept = without(answered, ("content-encoding", "content-length", "transfer-encoding", "connection"))
         return UpstreamAnswer(
             status=response.status,
             headers=kept,
-            body=decoded,
+            body=whole,
         )
 
 
