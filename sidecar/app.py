@@ -19,6 +19,8 @@ from sidecar.events import FanOut
 from sidecar.observability import logs
 from sidecar.observability.health import make_admin_app
 from sidecar.observability.metrics import Metrics
+from sidecar.observability.own_loop import OwnLoop
+from sidecar.observability.watchdog import Watchdog
 from sidecar.proxy.handlers import Handler
 from sidecar.proxy.server import RunningServer, listen_for_admin, listen_for_clients
 from sidecar.proxy.upstream import Upstream
@@ -60,9 +62,21 @@ class Sidecar:
         clients = await listen_for_clients(Handler(self.upstream, self.rescorer, self.observer), self.config.listen)
         self._clients = clients
         self.port = self._closing(clients)
-        admin = make_admin_app(self.metrics, lambda: self.scorer.ready, self.describe)
-        self.admin_port = self._closing(await listen_for_admin(admin, self.config.admin))
+        await self._start_admin()
         _log.info("listening on %s:%d", self.config.listen.host, self.port)
+
+    async def _start_admin(self) -> None:
+        """Start the admin listener on a loop of its own, which also watches over this one."""
+        watchdog, beside = Watchdog(), OwnLoop("admin")
+        self._stack.push_async_callback(beside.close)
+        self.metrics.add_source("sidecar_loop", watchdog.stats)
+        app = make_admin_app(self.metrics, watchdog, lambda: self.scorer.ready, self.describe)
+        server = await beside.run(listen_for_admin(app, self.config.admin))
+        self._stack.push_async_callback(lambda: beside.run(server.close()))
+        self.admin_port = server.port
+        beating = asyncio.create_task(watchdog.beating())
+        self._stack.callback(beating.cancel)
+        beside.start(watchdog.looking())
 
     def _closing(self, server: RunningServer) -> int:
         self._stack.push_async_callback(server.close)

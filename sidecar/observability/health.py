@@ -1,4 +1,7 @@
-"""The admin listener's pages: liveness, readiness, metrics, and what the engine chose."""
+"""The admin listener's pages: liveness, readiness, metrics, and what the engine chose.
+
+They are served on an event loop of their own, so that they answer while the proxy's does not.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ from typing import Any
 from aiohttp import web
 
 from sidecar.observability.metrics import Metrics
+from sidecar.observability.watchdog import Watchdog
 
 
 def make_admin_app(
-    metrics: Metrics, ready: Callable[[], bool], describe: Callable[[], Mapping[str, Any]]
+    metrics: Metrics, watchdog: Watchdog, ready: Callable[[], bool], describe: Callable[[], Mapping[str, Any]]
 ) -> web.Application:
     """Build the admin application; it listens apart from clients, on loopback unless told otherwise."""
 
     async def live(_: web.Request) -> web.Response:
-        return web.json_response({"status": "live"})
+        if watchdog.alive:
+            return web.json_response({"status": "live"})
+        return web.json_response({"status": "stalled", "seconds": round(watchdog.silent, 1)}, status=503)
 
     async def readiness(_: web.Request) -> web.Response:
         is_ready = ready()
