@@ -23,6 +23,7 @@ from sidecar.rescoring.shadow import Shadow
 from sidecar.rescoring.single import SingleSearch, bad_override, refused
 from sidecar.search import filter_path
 from sidecar.search.json_splice import Edit, members, splice, whole
+from sidecar.search.lenient_json import decode
 from sidecar.search.plan import RescorePlan
 from sidecar.search.response import FirstStage
 from sidecar.search.routes import parameters, with_parameters
@@ -131,9 +132,9 @@ def _unscored(first: FirstStage, plan: RescorePlan, reason: Reason) -> Applied:
 def _read(body: bytes, plan: RescorePlan) -> _Read | None:
     """Take an answer apart; None when it holds no search answer."""
     try:
-        state = msgspec.json.decode(body, type=_State)
+        state = decode(body, _State)
         response = members(body, whole(body))["response"]
-    except (msgspec.MsgspecError, RecursionError, ValueError, KeyError):
+    except (ValueError, KeyError):
         return None
     first = read_or_none(response.of(body), plan)
     return None if first is None else _Read(state=state, first=first, start=response.start, end=response.end)

@@ -12,6 +12,7 @@ import msgspec
 
 from sidecar.reasons import Reason
 from sidecar.rescoring.remembered import Remembered
+from sidecar.search.lenient_json import decode
 from sidecar.search.plan import without_override
 from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch, UpstreamAnswer
@@ -44,8 +45,8 @@ def pit_id(body: bytes) -> str | None:
     if b"pit" not in body:
         return None
     try:
-        found = msgspec.json.decode(body, type=_Body)
-    except (msgspec.MsgspecError, RecursionError):
+        found = decode(body, _Body)
+    except ValueError:
         return None
     return None if found.pit is None else found.pit.id
 
@@ -95,6 +96,6 @@ class PointsInTime:
 def _read(upstream: UpstreamAnswer) -> _Answer:
     """Read an answer; one that is an error, filtered, or not JSON tells nothing."""
     try:
-        return msgspec.json.decode(upstream.body, type=_Answer) if upstream.status == 200 else _Answer()
-    except (msgspec.MsgspecError, RecursionError):
+        return decode(upstream.body, _Answer) if upstream.status == 200 else _Answer()
+    except ValueError:
         return _Answer()

@@ -17,6 +17,7 @@ import msgspec
 
 from sidecar.errors import UpstreamError
 from sidecar.search.dialect import ELASTICSEARCH
+from sidecar.search.lenient_json import decode
 from sidecar.upstream_types import Fetch
 
 _MAX_ENTRIES = 4096
@@ -81,12 +82,12 @@ async def _ask(expression: str, fetch: Fetch) -> tuple[str, ...]:
     try:
         answer = await fetch("GET", target, None, None)
         return _names(answer.body) if answer.status == 200 else ()
-    except (UpstreamError, msgspec.MsgspecError):
+    except (UpstreamError, ValueError):
         return ()  # the search itself will tell the client what is wrong
 
 
 def _names(body: bytes) -> tuple[str, ...]:
-    found = msgspec.json.decode(body, type=_Resolution)
+    found = decode(body, _Resolution)
     names = {index.name for index in found.indices} | {stream.name for stream in found.data_streams}
     for alias in found.aliases:
         names.update([alias.indices] if isinstance(alias.indices, str) else alias.indices)

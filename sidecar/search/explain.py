@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
-from typing import Any
 
 import msgspec
 
@@ -33,18 +31,6 @@ def spelled(score: float) -> bytes:
         if single(float(text)) == rounded:
             break
     return (text if any(c in text for c in ".e") else text + ".0").encode()
-
-
-def lenient(raw: bytes) -> Any:
-    """Decode JSON whose numbers exceed what msgspec takes (`1e400` becomes infinity).
-
-    Raises:
-        ValueError: it is not JSON.
-    """
-    try:
-        return json.loads(raw)
-    except RecursionError as problem:
-        raise ValueError("nested too deep") from problem
 
 
 def with_fields(raw: bytes, *, rank: int, first: float | None, logit: float | None) -> bytes:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from sidecar.search.lenient_json import without_comments
 from sidecar.search.wildcard import ANY, Patterns
 
 _DOT = re.compile(r"(?<!\\)\.")
@@ -41,6 +42,7 @@ def apply(body: bytes, filters: str) -> bytes:
         ValueError: the body is not JSON.
     """
     given = [part.strip() for part in filters.split(",") if part.strip()]
+    body = without_comments(body)
     includes = [part for part in given if not part.startswith("-")]
     excludes = [part[1:].strip() for part in given if part.startswith("-")]
     if includes:
@@ -202,4 +204,5 @@ class _Pass:
 
 def _decoded(name: bytes) -> str:
     text = name[1:-1]
-    return str(json.loads(name)) if b"\\" in text else text.decode("utf-8", "surrogatepass")
+    decoded = text.decode("utf-8", "surrogateescape")
+    return str(json.loads(f'"{decoded}"')) if "\\" in decoded else decoded

@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from sidecar.search.lenient_json import strict
+
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _SPACE = re.compile(rb"[ \t\r\n]*")
@@ -52,48 +54,54 @@ def whole(text: bytes) -> Span:
 
 
 def members(text: bytes, span: Span) -> dict[str, Span]:
-    """Give the spans of an object's members by key, in order.
+    """Return the spans of an object's members by key, in order.
 
     Raises:
         ValueError: not an object, or it has a key twice.
     """
-    values = _decode(_OBJECT, text, span)
+    plain, shift, values = _decode(_OBJECT, text, span)
     found: dict[str, Span] = {}
-    position = span.start + 1
+    position = span.start - shift + 1
     for key, raw in values.items():
-        matched = _KEY.match(text, position)
+        matched = _KEY.match(plain, position)
         if matched is None:
             raise ValueError("not an object")
         end = matched.end() + len(memoryview(raw))
-        if text[matched.end() : end] != memoryview(raw):
+        if plain[matched.end() : end] != memoryview(raw):
             raise ValueError(f"duplicate key {key!r}")
-        quote = text.index(b'"', position)
-        found[key] = Span(quote, matched.end(), end)
+        quote = plain.index(b'"', position)
+        found[key] = Span(quote + shift, matched.end() + shift, end + shift)
         position = end
-    if text[position : span.end].strip() != b"}":
+    if plain[position : span.end - shift].strip() != b"}":
         raise ValueError("duplicate key")
     return found
 
 
 def elements(text: bytes, span: Span) -> list[Span]:
-    """Give the spans of an array's elements.
+    """Return the spans of an array's elements.
 
     Raises:
         ValueError: not an array.
     """
+    plain, shift, values = _decode(_ARRAY, text, span)
     found: list[Span] = []
-    position = span.start + 1
-    for raw in _decode(_ARRAY, text, span):
-        matched = _SEPARATOR.match(text, position)
+    position = span.start - shift + 1
+    for raw in values:
+        matched = _SEPARATOR.match(plain, position)
         start = matched.end() if matched else position
         position = start + len(memoryview(raw))
-        found.append(Span(start, start, position))
+        found.append(Span(start + shift, start + shift, position + shift))
     return found
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], text: bytes, span: Span) -> Any:
+def _decode(decoder: msgspec.json.Decoder[Any], text: bytes, span: Span) -> tuple[bytes, int, Any]:
+    """Return the value, the JSON that it is made of, and how far that is shifted in ``text``."""
     try:
-        return decoder.decode(memoryview(text)[span.start : span.end])
+        return text, 0, decoder.decode(memoryview(text)[span.start : span.end])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        plain = strict(span.of(text), names=True)
+    try:
+        return plain, span.start, decoder.decode(plain)
     except (msgspec.MsgspecError, RecursionError) as problem:
         raise ValueError(str(problem)) from problem
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from sidecar.search.documents import text_of
+from sidecar.search.lenient_json import decode
 from sidecar.search.plan import RescorePlan
 from sidecar.search.response import FirstStage, decode_hit
 from sidecar.search.types import Hit
@@ -70,10 +71,7 @@ def completed(first: FirstStage, plan: RescorePlan, answer: bytes) -> FirstStage
     Raises:
         ValueError: ``answer`` is not that of a search.
     """
-    try:
-        found = msgspec.json.decode(answer, type=_Answer).hits.hits
-    except (msgspec.MsgspecError, RecursionError) as problem:
-        raise ValueError(str(problem)) from problem
+    found = decode(answer, _Answer).hits.hits
     fields = {(hit.index, hit.id): hit.fields for hit in found}
     window = [_completed(hit, plan, fields) for hit in first.hits[: plan.window.size_rescored]]
     rest = first.hits[plan.window.size_rescored :]

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from sidecar.search.json_splice import Edit, Span, elements, members, splice, whole
+from sidecar.search.lenient_json import decode
 from sidecar.search.routes import parameters
 from sidecar.search.types import SearchRequest
 
-_JSON = msgspec.json.Decoder()
 _INDEX_KEYS = ("index", "indices")
 
 
@@ -60,10 +58,7 @@ def split(body: bytes) -> list[SubSearch]:
 
 
 def _sub(header: bytes, body: bytes) -> SubSearch:
-    try:
-        value = _JSON.decode(header) if header.strip() else {}
-    except (msgspec.MsgspecError, RecursionError) as problem:
-        raise ValueError(str(problem)) from problem
+    value = decode(header) if header.strip() else {}
     if not isinstance(value, dict):
         raise ValueError("a header is not an object")
     named = [value[key] for key in _INDEX_KEYS if value.get(key) is not None]
@@ -122,7 +117,7 @@ EMPTY = Envelope(
 def status(item: bytes) -> int:
     """Give the `status` of one search's answer, 0 where it has none."""
     try:
-        value = _JSON.decode(members(item, whole(item))["status"].of(item))
+        value = decode(members(item, whole(item))["status"].of(item))
     except (ValueError, KeyError):
         return 0
     return value if isinstance(value, int) else 0

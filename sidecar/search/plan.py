@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
 from sidecar.search import body_edits
 from sidecar.search.documents import highlight_tags
 from sidecar.search.json_splice import members, whole
+from sidecar.search.lenient_json import decode
 from sidecar.search.list_limit import default_size, list_limit
 from sidecar.search.overrides import Overrides, overrides
 from sidecar.search.query_text import query_text
@@ -28,7 +27,6 @@ from sidecar.search.types import BadRequest, PassThrough, SearchRequest, Setting
 from sidecar.search.unsuitable import json_body, unsuitable
 from sidecar.search.window import window
 
-_JSON = msgspec.json.Decoder()
 _SOURCE = frozenset({"source", "source_content_type"})
 # These are taken out of the target: ours go into the body, and the answer is filtered after rescoring.
 _TAKEN = frozenset({"from", "size", "filter_path"})
@@ -154,10 +152,7 @@ def _read(request: SearchRequest, params: dict[str, str]) -> _Read:
 
 
 def _decode(text: bytes) -> dict[str, Any]:
-    try:
-        value = _JSON.decode(text)
-    except (msgspec.MsgspecError, RecursionError) as problem:
-        raise ValueError(str(problem)) from problem
+    value = decode(text)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value

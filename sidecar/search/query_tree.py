@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from sidecar.search import query_string, simple_query_string
+from sidecar.search.lenient_json import decode
 from sidecar.search.text_fields import TextFields
 
 _Reader = Callable[[Mapping[str, Any], TextFields], Iterator[str]]
@@ -114,8 +115,8 @@ def _reranked(clause: Mapping[str, Any], fields: TextFields, depth: int) -> Iter
 def _wrapped(clause: Mapping[str, Any], fields: TextFields, depth: int) -> Iterator[str]:
     """Read `wrapper`: a query in base64."""
     try:
-        inner = msgspec.json.decode(base64.b64decode(str(clause.get("query")).encode()))
-    except (ValueError, RecursionError):
+        inner = decode(base64.b64decode(str(clause.get("query")).encode()))
+    except ValueError:
         return
     yield from _walk(inner, fields, depth)
 

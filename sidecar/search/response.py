@@ -10,16 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from sidecar.search import explain, filter_path
 from sidecar.search.documents import text_of
 from sidecar.search.json_splice import Edit, Span, elements, members, splice, whole
+from sidecar.search.lenient_json import decode
 from sidecar.search.order import ranked, tail
 from sidecar.search.plan import RescorePlan
 from sidecar.search.types import Hit
 
-_JSON = msgspec.json.Decoder()
 _SPACE = re.compile(rb"\s*")
 
 
@@ -86,10 +84,7 @@ def decode_hit(raw: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is not an object.
     """
-    try:
-        value = _JSON.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
-        value = explain.lenient(raw)
+    value = decode(raw)
     if not isinstance(value, dict):
         raise ValueError("a hit is not an object")
     return value

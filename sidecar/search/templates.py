@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from sidecar.search.body_edits import with_flags
 from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.search.json_splice import members, whole
+from sidecar.search.lenient_json import decode
 from sidecar.search.routes import parameters
 from sidecar.search.types import SearchRequest
 
@@ -47,10 +46,7 @@ def rendered(template: bytes, answer: bytes) -> bytes:
     Raises:
         ValueError: either is not what it should be.
     """
-    try:
-        asked: Any = msgspec.json.decode(template)
-    except (msgspec.MsgspecError, RecursionError) as problem:
-        raise ValueError(str(problem)) from problem
+    asked: Any = decode(template)
     top = members(answer, whole(answer))
     if not isinstance(asked, dict) or "template_output" not in top:
         raise ValueError("no template")
