@@ -83,10 +83,10 @@ class CrossEncoder:
         return self._engine.describe()
 
     def close(self) -> None:
-        """Stop the threads and free the model. Closing twice does nothing."""
+        """Stop the threads, wait until they ended, and free the model. Closing twice does nothing."""
         if self._loop.is_closed():
             return
-        self._wait(self._engine.close())
+        self._wait(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -107,6 +107,14 @@ class CrossEncoder:
         for at, scores in zip(places.values(), await self._engine.score_many(requests), strict=True):
             values[at] = _or_raise(scores).values
         return values
+
+    async def _end(self) -> None:
+        """Close the engine, and give up what other threads still wait for."""
+        await self._engine.close()
+        waiting = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,14 +25,22 @@ from sidecar.scoring.types import ScoreRequest, Scores, Timings
 
 _DEFAULT = ""
 Result = TypeVar("Result")
+_CLOSE_SECONDS = 10.0  # a batch takes less, unless the model hangs
+_log = logging.getLogger("sidecar.scoring")
 
 
 class Engine:
     """Implements ``Scorer``. Build it, ``await start()``, and ``await close()`` at the end."""
 
-    def __init__(self, settings: config.Engine, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: config.Engine,
+        clock: Callable[[], float] = time.monotonic,
+        close_seconds: float = _CLOSE_SECONDS,
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._close_seconds = close_seconds
         self._models: dict[str, Loaded] = {}
         self._tokenizing = ThreadPoolExecutor(_threads(), thread_name_prefix="tokenizing")
         self._encoding = 0
@@ -55,11 +66,34 @@ class Engine:
         self._models = loaded
 
     async def close(self) -> None:
-        """Stop the scoring threads; what waits is cancelled with its request."""
+        """Stop the threads and wait until they ended, but not for ever for one that hangs; what waits fails."""
         loop = asyncio.get_running_loop()
-        for loaded in self._models.values():
-            await loop.run_in_executor(None, loaded.scheduler.close)
+        ended = loop.create_future()
+
+        def tell() -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        def stop() -> None:
+            self._stop()
+            with contextlib.suppress(RuntimeError):  # the loop did not wait so long, and is closed
+                loop.call_soon_threadsafe(tell)
+
+        # Not one of the loop's own threads: closing the loop would have to wait for it, however long it takes.
+        stopping = threading.Thread(target=stop, name="closing", daemon=True)
+        stopping.start()
+        try:
+            await asyncio.wait_for(ended, self._close_seconds)
+        except TimeoutError:
+            _log.warning("a scoring thread still runs %g s after it was told to stop: left behind", self._close_seconds)
+        else:
+            stopping.join()
+
+    def _stop(self) -> None:
         self._tokenizing.shutdown(wait=False, cancel_futures=True)
+        for loaded in self._models.values():
+            loaded.scheduler.close()
+        self._tokenizing.shutdown(wait=True)
 
     def describe(self) -> dict[str, Any]:
         """Say what runs each model, and why."""

@@ -58,8 +58,11 @@ class Scheduler:
         with self._wake:
             self._arrivals += 1
             job = Job(pairs, deadline, background, self._arrivals, self._clock())
-            self._jobs.append(job)
-            self._wake.notify()
+            if self._closed:
+                _refuse(job)
+            else:
+                self._jobs.append(job)
+                self._wake.notify()
         return job
 
     def waiting_pairs(self) -> int:
@@ -68,9 +71,11 @@ class Scheduler:
             return sum(len(job.waiting) for job in self._jobs)
 
     def close(self) -> None:
-        """Stop the threads after their current batches."""
+        """Stop the threads after their current batches; jobs that wait fail."""
         with self._wake:
             self._closed = True
+            for job in self._jobs:
+                _refuse(job)
             self._wake.notify_all()
         for thread in self._threads:
             thread.join()
@@ -82,11 +87,13 @@ class Scheduler:
         while True:
             members = self._next(backend, wait=not running)
             if members is None:
-                return
+                break
             if members:
                 running.append(self._start(backend, members))
             if running and (not members or len(running) >= backend.depth):
                 free_since = self._finish(running.popleft(), free_since)
+        for batch in running:  # somebody waits for it
+            free_since = self._finish(batch, free_since)
 
     def _next(self, backend: Backend, *, wait: bool) -> list[Member] | None:
         """Take the next batch's pairs, none where nothing is to run now; None once the scheduler is closed."""
@@ -158,6 +165,10 @@ class Scheduler:
                 self.coalesced += len(served)
                 riders.add(job)
         return riders
+
+
+def _refuse(job: Job) -> None:
+    settle(job, BackendFailed("the engine was closed"))
 
 
 def _share_time(members: Sequence[Member], seconds: float) -> None:

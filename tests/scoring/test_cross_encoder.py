@@ -78,14 +78,48 @@ def test_describe_says_what_runs(encoder: CrossEncoder, checkpoint: Path) -> Non
     assert encoder.describe()[str(checkpoint)]["dtype"] == "float32"
 
 
-def test_closing_twice_and_failing_to_open_leave_no_thread(checkpoint: Path, tmp_path: Path) -> None:
-    before = threading.active_count()
+def test_closing_waits_for_the_threads_and_failing_to_open_leaves_none(checkpoint: Path, tmp_path: Path) -> None:
+    before = set(threading.enumerate())
     encoder = CrossEncoder(str(checkpoint), threads=1)
+    ours = set(threading.enumerate()) - before
+    encoder._engine._tokenizing.submit(threading.Event().wait, 0.5)  # a text that takes long
     encoder.close()
+    assert [thread.name for thread in ours if thread.is_alive()] == []
     encoder.close()
     with pytest.raises(ModelError, match="is not a directory"):
         CrossEncoder(str(tmp_path / "nothing"))
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) - before == set()
+
+
+def test_what_another_thread_waits_for_is_given_up_when_closing(checkpoint: Path) -> None:
+    encoder = CrossEncoder(str(checkpoint), threads=1)
+    pool = encoder._engine._tokenizing
+    entered, leave = threading.Barrier(pool._max_workers + 1), threading.Event()
+    raised: list[BaseException] = []
+
+    def hold() -> None:
+        entered.wait()
+        leave.wait()
+
+    def predict() -> None:
+        try:
+            encoder.predict([("a", "b")])
+        except BaseException as problem:
+            raised.append(problem)
+
+    for _ in range(pool._max_workers):
+        pool.submit(hold)
+    entered.wait()
+    asking = threading.Thread(target=predict)
+    asking.start()
+    while pool._work_queue.empty():  # what was asked waits behind them
+        asking.join(0.001)
+    closing = threading.Thread(target=encoder.close)
+    closing.start()
+    leave.set()
+    closing.join()
+    asking.join()
+    assert len(raised) == 1
 
 
 def test_a_wrong_setting_is_refused() -> None:

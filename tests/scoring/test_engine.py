@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from sidecar.config import model as config
-from sidecar.errors import DeadlineExceeded, ModelError, QueueFull
+from sidecar.errors import BackendFailed, DeadlineExceeded, ModelError, QueueFull
 from sidecar.scoring.engine import Engine
+from sidecar.scoring.samples import sample_pairs
 from sidecar.scoring.types import ScoreRequest
 from tests.checkpoints import make_checkpoint
 
@@ -44,6 +45,35 @@ async def test_ready_once_started(checkpoint: Path) -> None:
     await engine.start()
     assert engine.ready
     await engine.close()
+
+
+async def test_a_model_that_hangs_does_not_hang_closing(checkpoint: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = Engine(config.Engine(model=str(checkpoint), threads=1), close_seconds=0.1)
+    await engine.start()
+    [loaded] = engine._models.values()
+    entered, leave = threading.Event(), threading.Event()
+
+    def start(pairs: Any) -> Any:
+        entered.set()
+        leave.wait()
+
+    loaded.backends[0].start = start  # type: ignore[method-assign]  # no real model hangs when it is asked to
+    asked = asyncio.create_task(engine.score(REQUEST))
+    await asyncio.to_thread(entered.wait)
+    await engine.close()
+    assert "a scoring thread still runs 0.1 s after it was told to stop" in caplog.text
+    leave.set()
+    with pytest.raises(BackendFailed):
+        await asked
+
+
+async def test_what_is_asked_of_a_closed_engine_fails(checkpoint: Path) -> None:
+    engine = Engine(config.Engine(model=str(checkpoint), threads=1))
+    await engine.start()
+    [loaded] = engine._models.values()
+    await engine.close()
+    with pytest.raises(BackendFailed, match="the engine was closed"):
+        await loaded.scheduler.submit(sample_pairs(8, longest=8), float("inf")).future
 
 
 async def test_no_documents_no_scores(checkpoint: Path) -> None:
