@@ -101,6 +101,7 @@ class _Reader:
 
     def read(self, kind: str, token: str, following: str) -> Iterator[Text]:
         """Take a token and the kind of the next one; yield the texts that are complete."""
+        self.run = self.run and kind == "term" and following != "colon"
         if kind in ("term", "star") and following == "colon":
             self.clause = _Scope(unescaped(token), True, self.groups[-1].excluded)
         elif kind == "term":
@@ -111,7 +112,7 @@ class _Reader:
             yield from self.flush()
             self._group(kind)
         elif kind in ("not", "must", "and", "or"):
-            self.excluded, self.joined, self.run = kind == "not", True, False
+            self.excluded, self.joined = kind == "not", True
         elif kind in ("bare", "wild", "star", "regex", "range"):
             yield from self._other(kind, token)
 
@@ -133,12 +134,10 @@ class _Reader:
         inner = token[1:-1] if len(token) > 1 and token.endswith('"') else token[1:]
         yield from self._add(inner, unescaped(inner))
         yield from self.flush()
-        self.run = False
 
     def _other(self, kind: str, token: str) -> Iterator[Text]:
         meant = {"bare": token[0], "wild": spelled_out(token)}
         yield from self._add(token, meant.get(kind, ""))
-        self.run = False
 
     def _add(self, typed: str, meant: str) -> Iterator[Text]:
         scope = self._scope()
@@ -159,7 +158,6 @@ class _Reader:
         elif len(self.groups) > 1:
             self.groups.pop()
         self._settle()
-        self.run = False
 
     def _settle(self) -> None:
         self.clause, self.excluded, self.joined = None, False, False

@@ -117,6 +117,8 @@ def test_white_space_around_the_colon(text: str, expected: list[tuple[str | None
 def test_a_default_field_that_is_named_compares() -> None:
     assert list(texts(">10 fox", named=True)) == []
     assert list(texts("fox >10", named=True)) == [(None, "fox >10")]
+    assert list(texts(">10^2 fox", named=True)) == [(None, "fox")]
+    assert list(texts("| title:<5 title:fox")) == [(None, "|"), ("title", "fox")]
 
 
 def simple_words(text: str, flags: object = None) -> str:
