@@ -24,10 +24,14 @@ _MIXED = PassThrough(Reason.MIXED_MAPPINGS)
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The mapping that holds, and the name or pattern it is configured under."""
+    """The mapping that applies, and the name or pattern it is configured under.
+
+    ``expression`` is what the search names, where that is known.
+    """
 
     pattern: str
     mapping: IndexMapping
+    expression: str | None = None
 
 
 def match(indices: Mapping[str, IndexMapping], names: Sequence[str]) -> Match | PassThrough:

@@ -91,7 +91,9 @@ class Upstream(Section):
     total_timeout: Duration = Field(3600.0, description="Time for one whole upstream request.")
     max_connections: int = Field(256, ge=1, description="Pooled connections over all URLs.")
     dead_timeout: Duration = Field(10.0, description="How long a URL that failed is skipped before it is retried.")
-    resolve_ttl: Duration = Field(60.0, description="How long an alias or data stream resolution is kept.")
+    resolve_ttl: Duration = Field(
+        60.0, description="How long is kept what aliases and data streams stand for, and which fields hold text."
+    )
 
 
 class Model(Section):
@@ -202,7 +204,7 @@ class IndexMapping(Section):
     query_paths: tuple[str, ...] = Field((), description="JSON paths of the query text in the search body.")
     query_fields: Literal["text", "all", "mapped"] = Field(
         "text",
-        description="Clauses that add to the query text; text: on `fields`, and on others that hold text; "
+        description="Clauses that add to the query text; text: on `fields`, and on other text fields; "
         "all: on any field; mapped: on `fields` alone.",
     )
     window_size: int = Field(100, ge=1, le=10_000, description="Hits that are rescored.")

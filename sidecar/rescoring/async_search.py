@@ -66,7 +66,7 @@ class AsyncSearches:
         Raises:
             UpstreamError: Elasticsearch did not answer.
         """
-        planned = self._single.plan(match, request)
+        planned = await self._single.plan(match, request, fetch)
         if isinstance(planned, BadRequest):
             return bad_override(planned, match)
         if isinstance(planned, PassThrough):

@@ -48,7 +48,7 @@ class Endpoints:
         self._resolver = resolver
         self._pipeline = Pipeline(scorer, clock)
         self._shadow = Shadow(scorer, observer, clock)
-        self._single = SingleSearch(self._pipeline, self._shadow, models)
+        self._single = SingleSearch(self._pipeline, self._shadow, models, resolver)
         self._multi = MultiSearch(self._single, self._pipeline, self._shadow)
         self._templates = Templates(self._single, self._multi)
         self._async = AsyncSearches(self._single, self._pipeline, self._shadow)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sidecar.config.match import Match, match
 from sidecar.config.model import Config
@@ -28,8 +29,8 @@ async def match_expression(
     if not config.indices:
         return PassThrough(Reason.NO_MAPPING)
     expression = expression or _ALL
-    by_name = match(config.indices, expression.split(","))
-    if isinstance(by_name, Match):
-        return by_name
-    names = await resolver.names("*" if expression == _ALL else expression, headers, fetch)
-    return match(config.indices, names) if names else by_name
+    found = match(config.indices, expression.split(","))
+    if isinstance(found, PassThrough):
+        names = await resolver.names("*" if expression == _ALL else expression, headers, fetch)
+        found = match(config.indices, names) if names else found
+    return found if isinstance(found, PassThrough) else replace(found, expression=expression)

@@ -59,20 +59,25 @@ class MultiSearch:
             subs = multi.split(request.body)
         except ValueError:
             return PassThrough(Reason.UNPARSABLE)
-        plans = await self.plans(subs, request, match)
+        plans = await self.plans(subs, request, match, fetch)
         target = request.target
         asked = Asked(request=request, subs=subs, rendered=subs, plans=plans, search_target=target, strict=strict)
         return await self.run(asked, fetch)
 
-    async def plans(self, subs: Sequence[SubSearch], request: SearchRequest, match: MatchSub) -> list[Planned]:
+    async def plans(
+        self, subs: Sequence[SubSearch], request: SearchRequest, match: MatchSub, fetch: Fetch
+    ) -> list[Planned]:
         """Plan each search on its own."""
         matches = await asyncio.gather(*map(match, subs))
-        return [self._plan(found, multi.as_search(sub, request)) for sub, found in zip(subs, matches, strict=True)]
+        return [
+            await self._plan(found, multi.as_search(sub, request), fetch)
+            for sub, found in zip(subs, matches, strict=True)
+        ]
 
-    def _plan(self, found: Match | PassThrough, search: SearchRequest) -> Planned:
+    async def _plan(self, found: Match | PassThrough, search: SearchRequest, fetch: Fetch) -> Planned:
         if isinstance(found, PassThrough):
             return replace(found, body=without_override(search))
-        return self._single.plan(found, search)
+        return await self._single.plan(found, search, fetch)
 
     async def run(self, asked: Asked, fetch: Fetch) -> Answer | PassThrough:
         """Carry the plans out.

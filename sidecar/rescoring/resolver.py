@@ -1,8 +1,8 @@
-"""Which concrete indices an index expression names: aliases, data streams, wildcards, date math.
+"""What an index expression stands for: concrete indices of aliases, data streams and wildcards; fields that hold text.
 
-Elasticsearch itself is asked (``GET /_resolve/index/<expression>``), with the caller's own credentials:
-what a caller may not see does not resolve for them. Answers are kept for a while, per caller.
-Source: Elasticsearch reference, "Resolve index API".
+Elasticsearch itself is asked (``GET /_resolve/index/<expression>``, ``GET /<expression>/_field_caps``), with the
+caller's own credentials: what a caller may not see does not resolve for them. Answers are kept for a while, per caller.
+Source: Elasticsearch reference, "Resolve index API", "Field capabilities API".
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -20,9 +21,12 @@ from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.search.lenient_json import decode
 from sidecar.upstream_types import Fetch
 
-_MAX_ENTRIES = 4096
+_MAX_ENTRIES = 1024
 # An index of a data stream: the stream's name is what a configuration says. Source: "Data streams", backing indices.
 _BACKING = re.compile(r"^\.ds-(.+)-\d{4}\.\d{2}\.\d{2}-\d{6}$")
+# The types whose fields are analysed; some are reported as their family, `text`.
+_TEXT_TYPES = "text,match_only_text,search_as_you_type,semantic_text,annotated_text,pattern_text"
+_MAX_TEXT_FIELDS = 1000
 _CALLER_HEADERS = ("authorization", "es-security-runas-user", "x-found-cluster")
 
 
@@ -45,27 +49,47 @@ class _Resolution(msgspec.Struct):
     data_streams: list[_DataStream] = []
 
 
+class _Capabilities(msgspec.Struct):
+    fields: dict[str, msgspec.Raw] = {}
+
+
+_Answer = TypeVar("_Answer")
+
+
 class IndexResolver:
     """Resolves index expressions and remembers the answers for ``ttl`` seconds, least used dropped first."""
 
     def __init__(self, ttl: float, clock: Callable[[], float]) -> None:
         self._ttl = ttl
         self._clock = clock
-        self._known: OrderedDict[tuple[str, bytes], tuple[float, tuple[str, ...]]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bytes], tuple[float, Any]] = OrderedDict()
 
     async def names(self, expression: str, headers: Mapping[str, str], fetch: Fetch) -> tuple[str, ...]:
-        """Give the concrete index and data stream names, sorted; none when Elasticsearch does not say."""
-        key = (expression, _caller(headers))
+        """Return the concrete index and data stream names, sorted; none when Elasticsearch does not say."""
+        target = ELASTICSEARCH.resolve + _quoted(expression) + "?expand_wildcards=open&ignore_unavailable=true"
+        return await self._known_or_asked(target, _names, headers, fetch) or ()
+
+    async def text_fields(self, expression: str, headers: Mapping[str, str], fetch: Fetch) -> frozenset[str] | None:
+        """Return the names of the fields that are analysed, None when Elasticsearch does not say or they are many."""
+        query = f"?fields=*&types={_TEXT_TYPES}&filter_path=fields.*.*.type&ignore_unavailable=true"
+        target = f"/{_quoted(expression)}/_field_caps{query}"
+        return await self._known_or_asked(target, _text_fields, headers, fetch)
+
+    async def _known_or_asked(
+        self, target: str, read: Callable[[bytes], _Answer], headers: Mapping[str, str], fetch: Fetch
+    ) -> _Answer | None:
+        key = (target, _caller(headers))
         known = self._known.get(key)
         if known is not None and known[0] > self._clock():
             self._known.move_to_end(key)
-            return known[1]
-        names = await _ask(expression, fetch)
-        self._remember(key, names)
-        return names
+            answer: _Answer | None = known[1]
+            return answer
+        answer = await _ask(target, read, fetch)
+        self._remember(key, answer)
+        return answer
 
-    def _remember(self, key: tuple[str, bytes], names: tuple[str, ...]) -> None:
-        self._known[key] = (self._clock() + self._ttl, names)
+    def _remember(self, key: tuple[str, bytes], answer: Any) -> None:
+        self._known[key] = (self._clock() + self._ttl, answer)
         self._known.move_to_end(key)
         if len(self._known) > _MAX_ENTRIES:
             self._known.popitem(last=False)
@@ -77,13 +101,21 @@ def _caller(headers: Mapping[str, str]) -> bytes:
     return hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-async def _ask(expression: str, fetch: Fetch) -> tuple[str, ...]:
-    target = ELASTICSEARCH.resolve + quote(expression, safe="*,-") + "?expand_wildcards=open&ignore_unavailable=true"
+def _quoted(expression: str) -> str:
+    return quote(expression, safe="*,-")
+
+
+async def _ask(target: str, read: Callable[[bytes], _Answer], fetch: Fetch) -> _Answer | None:
     try:
         answer = await fetch("GET", target, None, None)
-        return _names(answer.body) if answer.status == 200 else ()
+        return read(answer.body) if answer.status == 200 else None
     except (UpstreamError, ValueError):
-        return ()  # the search itself will tell the client what is wrong
+        return None  # the search itself will tell the client what is wrong
+
+
+def _text_fields(body: bytes) -> frozenset[str] | None:
+    found = decode(body, _Capabilities).fields
+    return frozenset(found) if len(found) <= _MAX_TEXT_FIELDS else None
 
 
 def _names(body: bytes) -> tuple[str, ...]:

@@ -13,8 +13,10 @@ from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.lookup import with_texts
 from sidecar.rescoring.modes import control
 from sidecar.rescoring.pipeline import Pipeline, read_or_none, unscored_body
+from sidecar.rescoring.resolver import IndexResolver
 from sidecar.rescoring.shadow import Shadow
 from sidecar.search.plan import RescorePlan, plan
+from sidecar.search.text_fields import TextFields
 from sidecar.search.types import BadRequest, PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch, UpstreamAnswer
 
@@ -28,8 +30,11 @@ _CIRCUIT_BREAKING = b"circuit_breaking_exception"
 class SingleSearch:
     """Answers searches whose mapping is known."""
 
-    def __init__(self, pipeline: Pipeline, shadow: Shadow, models: Collection[str]) -> None:
-        """``models`` are the names of `engine.models`."""
+    def __init__(
+        self, pipeline: Pipeline, shadow: Shadow, models: Collection[str], resolver: IndexResolver | None = None
+    ) -> None:
+        """``models`` are the names of `engine.models`; ``resolver`` knows which fields hold text."""
+        self._resolver = resolver
         self._pipeline = pipeline
         self._shadow = shadow
         self._models = models
@@ -40,20 +45,31 @@ class SingleSearch:
         Raises:
             UpstreamError: Elasticsearch did not answer.
         """
-        planned = self.plan(match, request)
+        planned = await self.plan(match, request, fetch)
         if isinstance(planned, BadRequest):
             return bad_override(planned, match)
         if isinstance(planned, PassThrough):
             return planned
         return await self.run(planned, fetch)
 
-    def plan(self, match: Match, request: SearchRequest) -> RescorePlan | PassThrough | BadRequest:
+    async def plan(self, match: Match, request: SearchRequest, fetch: Fetch) -> RescorePlan | PassThrough | BadRequest:
         """Plan one search under its mapping's mode and the model's health."""
-        planned = plan(request, match.mapping, match.pattern, self._models)
+        planned = await self._plan(match, request, fetch)
         if not isinstance(planned, RescorePlan):
             return planned
         refused = control(match.mapping, request.headers) or self._pipeline.refusal(planned)
         return planned if refused is None else replace(refused, body=planned.original_body)
+
+    async def _plan(self, match: Match, request: SearchRequest, fetch: Fetch) -> RescorePlan | PassThrough | BadRequest:
+        """Plan, and once more with the types of the fields where the text depends on them."""
+        fields = TextFields(match.mapping)
+        planned = plan(request, match.mapping, match.pattern, self._models, fields)
+        if not fields.unsure or match.expression is None or self._resolver is None:
+            return planned
+        analysed = await self._resolver.text_fields(match.expression, request.headers, fetch)
+        if analysed is None:
+            return planned
+        return plan(request, match.mapping, match.pattern, self._models, TextFields(match.mapping, analysed))
 
     async def run(self, planned: RescorePlan, fetch: Fetch) -> Answer | PassThrough:
         """Carry a plan out.

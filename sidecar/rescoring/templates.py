@@ -92,7 +92,7 @@ class Templates:
         if body is None:
             return sub, PassThrough(Reason.TEMPLATE_FAILED)
         search = replace(sub, body=body)
-        return search, self._single.plan(found, multi.as_search(search, request))
+        return search, await self._single.plan(found, multi.as_search(search, request), fetch)
 
 
 async def _render(template: bytes, request: SearchRequest, fetch: Fetch) -> bytes | None:

@@ -70,9 +70,21 @@ class _Read:
 
 
 def plan(
-    request: SearchRequest, mapping: IndexMapping, pattern: str, models: Collection[str]
+    request: SearchRequest,
+    mapping: IndexMapping,
+    pattern: str,
+    models: Collection[str],
+    fields: TextFields | None = None,
 ) -> RescorePlan | PassThrough | BadRequest:
-    """Plan one search on an index that ``mapping`` covers; ``models`` are the names of `engine.models`."""
+    """Plan one search on an index that ``mapping`` covers.
+
+    Args:
+        request: the search.
+        mapping: how it is rescored.
+        pattern: what the mapping is configured under.
+        models: the names of `engine.models`.
+        fields: tells which clauses hold text.
+    """
     params = parameters(request.target)
     refused = _body_refused(request, params)
     if refused is not None:
@@ -84,7 +96,7 @@ def plan(
     chosen = overrides(read.ext, request.headers, mapping, models)
     if isinstance(chosen, BadRequest):
         return chosen
-    found = _plan(request, read, chosen, mapping, pattern)
+    found = _plan(request, read, chosen, mapping, pattern, fields or TextFields(mapping))
     return found if isinstance(found, RescorePlan) else replace(found, body=read.stripped)
 
 
@@ -159,14 +171,19 @@ def _decode(text: bytes) -> dict[str, Any]:
 
 
 def _plan(
-    request: SearchRequest, read: _Read, chosen: Overrides, mapping: IndexMapping, pattern: str
+    request: SearchRequest,
+    read: _Read,
+    chosen: Overrides,
+    mapping: IndexMapping,
+    pattern: str,
+    fields: TextFields,
 ) -> RescorePlan | PassThrough:
     if not chosen.enabled:
         return PassThrough(Reason.DISABLED)
     page = unsuitable(request.headers, read.value, read.params) or _page(read, chosen.window_size)
     if isinstance(page, PassThrough):
         return page
-    text = chosen.query or query_text(read.value, read.params, mapping.query_paths, TextFields(mapping))
+    text = chosen.query or query_text(read.value, read.params, mapping.query_paths, fields)
     if not text:
         return PassThrough(Reason.NO_QUERY_TEXT)
     return _widened(request, read, chosen, mapping, pattern, page, text)

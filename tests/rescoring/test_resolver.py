@@ -84,3 +84,31 @@ async def test_a_cluster_that_does_not_answer() -> None:
     cluster = Cluster()
     cluster.problem = UpstreamError("gone")
     assert await IndexResolver(60, Clock()).names("a", {}, cluster.fetch) == ()
+
+
+async def test_text_fields_are_asked_for_once_and_for_each_caller() -> None:
+    text = {"text": {"type": "text"}}
+    cluster, clock = Cluster({"fields": {"title": text, "title.en": text}}), Clock()
+    resolver = IndexResolver(60, clock)
+    for headers in ({}, {}, {"authorization": "one"}):
+        assert await resolver.text_fields("a*,<l-{now/d}>", headers, cluster.fetch) == frozenset({"title", "title.en"})
+    assert len(cluster.targets) == 2
+    assert cluster.targets[0].startswith("/a*,%3Cl-%7Bnow%2Fd%7D%3E/_field_caps?fields=*&types=text,")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "expected"),
+    [
+        (Cluster({}), frozenset()),
+        (Cluster({"error": {}}, 403), None),
+        (Cluster([1]), None),
+        (Cluster({"fields": {str(n): {} for n in range(2000)}}), None),
+    ],
+)
+async def test_text_fields_that_are_not_said_or_too_many_are_not_known(
+    cluster: Cluster, expected: frozenset[str] | None
+) -> None:
+    resolver = IndexResolver(60, Clock())
+    assert await resolver.text_fields("a", {}, cluster.fetch) == expected
+    cluster.problem = UpstreamError("gone")
+    assert await resolver.text_fields("b", {}, cluster.fetch) is None
