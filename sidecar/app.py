@@ -70,7 +70,7 @@ class Sidecar:
         watchdog, beside = Watchdog(), OwnLoop("admin")
         self._stack.push_async_callback(beside.close)
         self.metrics.add_source("sidecar_loop", watchdog.stats)
-        app = make_admin_app(self.metrics, watchdog, lambda: self.scorer.ready, self.describe)
+        app = make_admin_app(self.metrics, watchdog, self.unready, self.describe)
         server = await beside.run(listen_for_admin(app, self.config.admin))
         self._stack.push_async_callback(lambda: beside.run(server.close()))
         self.admin_port = server.port
@@ -91,6 +91,12 @@ class Sidecar:
         self._stack.push_async_callback(self.scorer.close)
         await self.scorer.start()
         _log.info("model ready", extra={"fields": self.scorer.describe()})
+
+    def unready(self) -> str | None:
+        """Say why searches are not rescored now, None where they are."""
+        if not self.scorer.ready:
+            return "starting"
+        return "scoring hangs" if self.scorer.stats().get("hanging") else None
 
     def proxy_stats(self) -> dict[str, float]:
         """Count connections and requests on both sides of the proxy."""

@@ -229,8 +229,8 @@ class Config(Section):
     on_failure: Literal["pass", "error"] = Field(
         "pass", description="When scoring fails: Elasticsearch's own answer, or a 503."
     )
-    max_search_body: ByteSize = Field(100 << 20, description="Decoded search bodies above this pass through.")
-    max_search_answer: ByteSize = Field(100 << 20, description="Answers above this are not rescored.")
+    max_search_body: ByteSize = Field(2 << 20, description="Decoded search bodies above this pass through.")
+    max_search_answer: ByteSize = Field(20 << 20, description="Answers above this are not rescored.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Log level.")
 
     @model_validator(mode="after")

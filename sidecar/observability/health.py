@@ -15,7 +15,7 @@ from sidecar.observability.watchdog import Watchdog
 
 
 def make_admin_app(
-    metrics: Metrics, watchdog: Watchdog, ready: Callable[[], bool], describe: Callable[[], Mapping[str, Any]]
+    metrics: Metrics, watchdog: Watchdog, unready: Callable[[], str | None], describe: Callable[[], Mapping[str, Any]]
 ) -> web.Application:
     """Build the admin application; it listens apart from clients, on loopback unless told otherwise."""
 
@@ -25,8 +25,8 @@ def make_admin_app(
         return web.json_response({"status": "stalled", "seconds": round(watchdog.silent, 1)}, status=503)
 
     async def readiness(_: web.Request) -> web.Response:
-        is_ready = ready()
-        return web.json_response({"status": "ready" if is_ready else "starting"}, status=200 if is_ready else 503)
+        why = unready()
+        return web.json_response({"status": why or "ready"}, status=200 if why is None else 503)
 
     async def scrape(_: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"})

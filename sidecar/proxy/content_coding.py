@@ -9,6 +9,8 @@ import zlib
 
 import zstandard
 
+_WINDOW = 8 << 20  # RFC 8878 section 3.1.1.1.2: what every decoder should take, and none need exceed
+
 
 class TooLargeError(ValueError):
     """The decoded body exceeds its cap."""
@@ -50,7 +52,7 @@ def _inflate(body: bytes, bits: int, limit: int) -> bytes:
 
 def _unzstd(body: bytes, limit: int) -> bytes:
     try:
-        with zstandard.ZstdDecompressor().stream_reader(body) as reader:
+        with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(body) as reader:
             return reader.read(limit + 1)
     except zstandard.ZstdError as problem:
         raise ValueError(str(problem)) from problem

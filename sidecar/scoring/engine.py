@@ -103,12 +103,13 @@ class Engine:
         """Give counters (names end in `_total`) and gauges."""
         models = self._models.values()
         waiting = self._encoding + sum(loaded.scheduler.waiting_pairs() for loaded in models)
-        gauges = {"waiting_pairs": waiting}
+        gauges = {"waiting_pairs": waiting, "hanging": sum(loaded.scheduler.hanging() for loaded in models)}
+        restarts = {"restarts_total": sum(loaded.scheduler.restarts for loaded in models)}
         coalesced = {"coalesced_pairs_total": sum(loaded.scheduler.coalesced for loaded in models)}
         memory = {"out_of_memory_total": sum(loaded.stats()["out_of_memory_total"] for loaded in models)}
         documents = _cache_stats("document_cache", [loaded.documents for loaded in models])
         scores = _cache_stats("score_cache", [loaded.scores for loaded in models])
-        return {**self._counts, **gauges, **coalesced, **memory, **documents, **scores}
+        return {**self._counts, **gauges, **restarts, **coalesced, **memory, **documents, **scores}
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Score one request.

@@ -51,6 +51,8 @@ def test_a_body_of_our_own_has_a_type() -> None:
 
 
 _BODY = b'{"query":{"match_all":{}}}' * 10
+_wide = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=26)).compressobj()
+_WIDE = _wide.compress(_BODY) + _wide.flush()  # asks for 64 MB to be decoded
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,7 @@ def test_codings(coding: str | None, encoded: bytes) -> None:
         ("gzip", b"not gzip"),
         ("gzip", gzip.compress(_BODY)[:-9]),
         ("zstd", b"nope"),
+        ("zstd", _WIDE),
         ("br", _BODY),
         ("gzip, gzip", _BODY),
     ],

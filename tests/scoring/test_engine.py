@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from sidecar.app import Sidecar
 from sidecar.config import model as config
+from sidecar.config.model import Config
 from sidecar.errors import BackendFailed, DeadlineExceeded, ModelError, QueueFull
 from sidecar.scoring.engine import Engine
 from sidecar.scoring.samples import sample_pairs
@@ -273,3 +275,16 @@ async def test_a_model_that_is_nowhere_says_so(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is not a directory on this machine"):
         async with running(tmp_path / "nothing"):
             pass
+
+
+async def test_health_says_that_scoring_hangs(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = {"host": "127.0.0.1", "port": 0}
+    sidecar = Sidecar(Config.model_validate({"listen": listener, "admin": listener}), Engine(config.Engine()))
+    assert sidecar.unready() == "starting"
+    async with running(checkpoint) as engine:
+        sidecar.scorer = engine
+        assert sidecar.unready() is None
+        [loaded] = engine._models.values()
+        monkeypatch.setattr(loaded.scheduler, "hanging", lambda: 1)
+        assert engine.stats()["hanging"] == 1
+        assert sidecar.unready() == "scoring hangs"

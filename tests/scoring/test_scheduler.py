@@ -282,3 +282,69 @@ async def test_time_is_split_into_waiting_and_ones_share_of_the_model(gate: Gate
     scheduler.close()
     assert (short.model_seconds, short.queue_seconds) == (2.0, 16.0)
     assert (long.model_seconds, long.queue_seconds) == (6.0, 12.0)
+
+
+async def test_a_thread_that_hangs_is_replaced(scheduler: Scheduler, gate: Gate, clock: Clock) -> None:
+    hung = scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    clock.now = 59.0
+    assert (scheduler.hanging(), scheduler.restarts) == (0, 0)
+    clock.now = 61.0
+    served = scheduler.submit([pair(2)], FOREVER)
+    with pytest.raises(BackendFailed, match="the model hangs"):
+        await hung.future
+    await gate.entered()
+    gate.let()
+    assert await values(served) == [2]
+    assert (scheduler.hanging(), scheduler.restarts) == (0, 1)
+
+
+async def test_a_device_that_hangs_again_and_again_is_left_alone(
+    scheduler: Scheduler, gate: Gate, clock: Clock
+) -> None:
+    for hang in range(9):
+        scheduler.submit([pair(hang)], FOREVER)
+        await gate.entered()
+        clock.now += 61.0
+    assert (scheduler.hanging(), scheduler.restarts) == (1, 8)
+
+
+@pytest.mark.parametrize("failure", [SystemExit(1), KeyboardInterrupt()], ids=repr)
+async def test_nothing_that_a_model_raises_ends_the_thread(
+    scheduler: Scheduler, gate: Gate, failure: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: Sequence[EncodedPair]) -> Pending:
+        monkeypatch.undo()
+        raise failure
+
+    monkeypatch.setattr(gate, "start", failing)
+    with pytest.raises(BackendFailed, match="the scoring thread failed"):
+        await scheduler.submit([pair(1)], FOREVER).future
+    gate.let()
+    assert await values(scheduler.submit([pair(2)], FOREVER)) == [2]
+    assert scheduler.restarts == 1
+
+
+async def test_a_dead_thread_is_replaced(scheduler: Scheduler, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    [worker] = scheduler._workers
+    worker.abandoned = True  # it ends after its next batch
+    gate.let()
+    await values(scheduler.submit([pair(1)], FOREVER))
+    assert worker.thread is not None
+    worker.thread.join()
+    assert await values(scheduler.submit([pair(2)], FOREVER)) == [2]
+    assert (scheduler.hanging(), scheduler.restarts) == (0, 1)
+
+
+async def test_what_cannot_be_formed_into_a_batch_fails(
+    scheduler: Scheduler, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("sidecar.scoring.scheduler.next_batch", broken)
+    with pytest.raises(BackendFailed, match="a bug"):
+        await scheduler.submit([pair(1)], FOREVER).future
+    monkeypatch.undo()
+    gate.let()
+    assert await values(scheduler.submit([pair(2)], FOREVER)) == [2]
