@@ -46,6 +46,8 @@ class RescoreRecord:
         pairs: how many (query, text) pairs were scored; with passages there are several a hit.
         tokens: the tokens of those pairs.
         missing_fields: mapped fields that hits of the window lacked, added up.
+        hits_without_text: hits of the window that have no text, and kept their places.
+        texts_not_found: texts that were looked up in vain; their hits are among those without text.
         elasticsearch: time until Elasticsearch had answered all that was asked of it.
         queue: time that pairs waited for the model.
         tokenize: time from texts to token ids.
@@ -65,6 +67,8 @@ class RescoreRecord:
     pairs: int = 0
     tokens: int = 0
     missing_fields: int = 0
+    hits_without_text: int = 0
+    texts_not_found: int = 0
     elasticsearch: float = 0.0
     queue: float = 0.0
     tokenize: float = 0.0
@@ -80,13 +84,21 @@ class RescoreRecord:
 
     def header(self) -> str:
         """Return the value of the `X-Rescore` answer header; for several searches it counts their outcomes."""
+        return "; ".join([self.outcome, *self._details(), *self._lacking()])
+
+    def _details(self) -> list[str]:
         if self.parts:
             outcomes = [part.outcome for part in self.parts]
-            counts = "; ".join(f"{name}={outcomes.count(name)}" for name in ("reranked", "passed", "failed"))
-            return f"{self.outcome}; {counts}"
+            return [f"{name}={outcomes.count(name)}" for name in ("reranked", "passed", "failed")]
         if self.outcome == "reranked":
-            return f"reranked; window={self.window}; model={self.model}"
-        return f"{self.outcome}; reason={self.reason}"
+            return [f"window={self.window}", f"model={self.model}"]
+        return [f"reason={self.reason}"]
+
+    def _lacking(self) -> list[str]:
+        """Say how many hits kept their places for want of a text, and how many texts a look-up did not give."""
+        textless = sum(search.hits_without_text for search in self.searches if search.outcome == "reranked")
+        counted = {"without_text": textless, "texts_not_found": self.texts_not_found}
+        return [f"{name}={count}" for name, count in counted.items() if count]
 
     def server_timing(self) -> str:
         """Return the value of `Server-Timing` (W3C Server Timing): milliseconds per stage."""
@@ -105,6 +117,7 @@ def summary(parts: Sequence[RescoreRecord]) -> RescoreRecord:
     outcomes = {part.outcome for part in parts}
     return RescoreRecord(
         outcome="failed" if "failed" in outcomes else "reranked" if "reranked" in outcomes else "passed",
+        texts_not_found=sum(part.texts_not_found for part in parts),
         elasticsearch=max((part.elasticsearch for part in parts), default=0.0),
         queue=max(0.0, scored - model),
         tokenize=max((part.tokenize for part in parts), default=0.0),

@@ -43,6 +43,10 @@ class Reason(StrEnum):
         "knn_size",
         "a `knn` or `semantic` clause without `k` finds `size` neighbours; pages after the first stay",
     )
+    RESCORE_WINDOW = (
+        "rescore_window",
+        "`size` is above the `window_size` of a `rescore` that can lower scores: more hits would change the order",
+    )
     FILTER_PATH = "filter_path", "`filter_path` is longer than 4096 characters; Elasticsearch alone applies it"
     SLICED = "sliced", "slices are for reading everything in parallel"
     BAD_OVERRIDE = "bad_override", "an override is of the wrong type or name: a 400 that names it"
@@ -72,6 +76,10 @@ class Reason(StrEnum):
     NO_HITS = "no_hits", "the search found nothing"
     NO_DOCUMENT_TEXT = "no_document_text", "no hit of the window has text in the mapped fields"
     WIDENED_REFUSED = "widened_refused", "Elasticsearch refused the widened search; the original was sent"
+    WIDENED_PARTIAL = (
+        "widened_partial",
+        "shards failed in the widened search, or it timed out; the original was sent",
+    )
     UNREADABLE_ANSWER = (
         "unreadable_answer",
         "the answer could not be taken apart exactly; the original search was sent",

@@ -101,7 +101,7 @@ def _passed(found: PassThrough, match: Match | None = None, target: str | None =
     record = RescoreRecord(
         outcome="failed" if found.reason == Reason.INTERNAL_ERROR else "passed",
         reason=found.reason,
-        mapping=None if match is None else match.pattern,
+        mapping=found.mapping if match is None else match.pattern,
     )
     return Passed(record=record, body=found.body, target=target)
 

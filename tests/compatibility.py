@@ -135,8 +135,8 @@ def _lists() -> tuple[Feature, ...]:
         with_body(
             "`ext.rescore.min_score`",
             {"ext": {"rescore": {"min_score": 0.0}}},
-            note="within the window",
-            test="test_features.py::test_the_lowest_score_holds_within_the_window",
+            note="the list ends with its window",
+            test="test_features.py::test_the_lowest_score_ends_the_list_with_its_window",
         ),
         with_body("`terminate_after`", {"terminate_after": 100_000}, note="see below"),
         with_body("`timeout`", {"timeout": "30s"}),
@@ -146,7 +146,7 @@ def _lists() -> tuple[Feature, ...]:
 def _queries() -> tuple[Feature, ...]:
     pages = {
         "size": 5,
-        "from": 3,
+        "from": 5,
         "query": {"bool": {"should": [FOX, {"knn": {"field": "vec", "query_vector": [1, 0]}}]}},
     }
     return (
@@ -211,6 +211,11 @@ def _queries() -> tuple[Feature, ...]:
         ),
         with_searches(
             "`knn` or `semantic` without `k`, a page after the first", nested(pages), outcome=Reason.KNN_SIZE
+        ),
+        with_body(
+            "`rescore` that can lower scores, a `size` above its `window_size`",
+            {"rescore": {"window_size": 5, "query": {"rescore_query": FOX, "score_mode": "multiply"}}},
+            outcome=Reason.RESCORE_WINDOW,
         ),
         with_body(
             "`retriever`: `standard`, `rescorer`",

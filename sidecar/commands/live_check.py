@@ -36,6 +36,7 @@ _TEXT_TYPES = frozenset(
     }
 )
 _TIMEOUT_SECONDS = 10.0
+_MAX_RESULT_WINDOW = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +55,36 @@ def check(config: Config, url: str, api_key: str | None) -> list[Finding]:
     """
     findings = []
     for pattern, mapping in config.indices.items():
-        answer = _get(url, f"/{quote(pattern, safe='*,')}/_mapping?expand_wildcards=open", api_key, config.upstream.tls)
+        target = f"/{quote(pattern, safe='*,')}?features=mappings,settings&expand_wildcards=open"
+        answer = _get(url, target, api_key, config.upstream.tls)
         findings += list(examine(pattern, mapping, answer))
     return findings or [Finding("warning", "no index is mapped: nothing would be rescored")]
 
 
 def examine(pattern: str, mapping: IndexMapping, answer: Mapping[str, Any] | None) -> Iterator[Finding]:
-    """Compare one configured pattern with the mappings of the indices it names. Pure; None: no such index."""
+    """Compare one configured pattern with the indices that it names. Pure; None: no such index."""
     if not answer:
         level: Literal["warning", "error"] = "warning" if "*" in pattern else "error"
         yield Finding(level, f"indices.{pattern}: no such index, alias or data stream")
         return
     for index, body in sorted(answer.items()):
         mappings = body.get("mappings") or {}
+        yield from _window(f"indices.{pattern}: {index}", mapping, body.get("settings") or {})
         if mappings.get("_source", {}).get("enabled") is False and mapping.text_from in ("auto", "source"):
             yield Finding("warning", f"indices.{pattern}: {index}: _source is disabled, only stored fields are read")
         for spec in mapping.fields:
             yield _field(f"indices.{pattern}: {index}: {spec.name}", spec.name, mappings)
+
+
+def _window(where: str, mapping: IndexMapping, settings: Mapping[str, Any]) -> Iterator[Finding]:
+    """Compare the window with what an index gives at most; an index without the setting has Elasticsearch's default."""
+    most = int(settings.get("index", {}).get("max_result_window", _MAX_RESULT_WINDOW))
+    if mapping.window_size > most:
+        text = (
+            f"{where}: window_size {mapping.window_size} is above index.max_result_window {most}: no search on it is"
+            f" rescored; set window_size to {most} at most, or raise the index's setting"
+        )
+        yield Finding("warning", text)
 
 
 def _field(where: str, name: str, mappings: Mapping[str, Any]) -> Finding:

@@ -26,6 +26,8 @@ class Metrics:
         self._pairs = self._counter("sidecar_pairs", "Pairs scored.", "mapping", "model")
         self._tokens = self._counter("sidecar_tokens", "Tokens scored.", "mapping", "model")
         self._missing = self._counter("sidecar_missing_fields", "Mapped fields that hits lacked.", "mapping")
+        self._textless = self._counter("sidecar_hits_without_text", "Hits of windows that had no text.", "mapping")
+        self._not_found = self._counter("sidecar_texts_not_found", "Texts that a look-up did not give.", "mapping")
         self._stages = self._histogram("sidecar_stage_seconds", "Time of rescored searches by stage.", "stage")
         self._shadow_tau = self._histogram(
             "sidecar_shadow_kendall_tau", "Rank correlation in shadow mode.", "mapping", buckets=(-1, -0.5, *_SHARE)
@@ -53,6 +55,8 @@ class Metrics:
     def _count(self, record: RescoreRecord) -> None:
         mapping, model = record.mapping or "", record.model or ""
         self._searches.labels(record.outcome, record.reason or "", record.endpoint, mapping).inc()
+        self._textless.labels(mapping).inc(record.hits_without_text)
+        self._not_found.labels(mapping).inc(record.texts_not_found)
         if record.outcome == "reranked":
             self._pairs.labels(mapping, model).inc(record.pairs)
             self._tokens.labels(mapping, model).inc(record.tokens)

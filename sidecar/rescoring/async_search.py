@@ -16,16 +16,16 @@ from sidecar.events import RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
-from sidecar.rescoring.lookup import with_texts
-from sidecar.rescoring.pipeline import Applied, Pipeline, read_or_none, unscored_body
+from sidecar.rescoring.fetching import Send, alone, completed, read_or_none
+from sidecar.rescoring.pipeline import Applied, Pipeline, unscored_body
 from sidecar.rescoring.remembered import Remembered
 from sidecar.rescoring.shadow import Shadow
 from sidecar.rescoring.single import SingleSearch, bad_override, refused
 from sidecar.search import filter_path
-from sidecar.search.json_splice import Edit, members, splice, whole
+from sidecar.search.first_stage import FirstStage
+from sidecar.search.json_splice import Edit, Span, members, splice, whole
 from sidecar.search.lenient_json import decode
 from sidecar.search.plan import RescorePlan
-from sidecar.search.response import FirstStage
 from sidecar.search.routes import parameters, with_parameters
 from sidecar.search.types import BadRequest, PassThrough, SearchRequest
 from sidecar.search.unsuitable import json_answer
@@ -39,12 +39,13 @@ class _State(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """An answer taken apart: the search answer in it is [start, end) of its bytes."""
+    """An answer taken apart: the search answer in it is [start, end) of its bytes, and where it says `is_partial`."""
 
     state: _State
     first: FirstStage
     start: int
     end: int
+    is_partial: Span | None
 
 
 class AsyncSearches:
@@ -54,7 +55,7 @@ class AsyncSearches:
         self._single = single
         self._pipeline = pipeline
         self._shadow = shadow
-        self._plans: Remembered[RescorePlan] = Remembered()
+        self._plans: Remembered[RescorePlan] = Remembered(size=lambda plan: len(plan.search.text))
 
     def knows(self, name: str) -> bool:
         """Tell whether the search ``name`` was submitted here."""
@@ -71,15 +72,19 @@ class AsyncSearches:
             return bad_override(planned, match)
         if isinstance(planned, PassThrough):
             return planned
-        upstream = await fetch(planned.method, planned.target, planned.body, None)
+        # What else is asked for it is asked of `_search`: nobody would get, or delete, an async search of ours.
+        plan = replace(planned, filter_path=None, original_body=None, search=planned.search.synchronous())
+        if planned.mapping.mode == "shadow":
+            self._shadow.compare(plan, alone(fetch))
+            return PassThrough(Reason.SHADOW, body=planned.original_body)
+        upstream = await alone(fetch)(planned.widened)
         if upstream.status != 200:
             return refused(upstream, planned)
-        plan = replace(planned, filter_path=None)
         found = _read(upstream.body, plan)
         if found is None:
             return PassThrough(Reason.UNREADABLE_ANSWER, body=planned.original_body)
         if found.state.id is not None:
-            self._plans.put(found.state.id, replace(plan, body=b"", original_body=None))
+            self._plans.put(found.state.id, plan)
         return await self._answer(upstream, found, plan, planned.filter_path, fetch)
 
     async def get(self, name: str, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
@@ -106,22 +111,36 @@ class AsyncSearches:
     async def _answer(
         self, upstream: UpstreamAnswer, found: _Read, plan: RescorePlan, filters: str | None, fetch: Fetch
     ) -> Answer:
-        if not found.state.is_running:
-            found = replace(found, first=await with_texts(found.first, plan, fetch))
-        applied = await self._applied(found, plan)
-        body = splice(upstream.body, [Edit(found.start, found.end, applied.body)])
+        applied = await self._applied(found, plan, alone(fetch))
+        edits = [Edit(found.start, found.end, applied.body)]
+        if found.first.partial and found.is_partial is not None:
+            again = read_or_none(applied.body, plan)
+            told = b"true" if found.state.is_running or (again is not None and again.partial) else b"false"
+            edits.append(Edit(found.is_partial.start, found.is_partial.end, told))
+        body = splice(upstream.body, edits)
         return answer.from_upstream(
             upstream, applied.record, body if filters is None else filter_path.apply(body, filters)
         )
 
-    async def _applied(self, found: _Read, plan: RescorePlan) -> Applied:
+    async def _applied(self, found: _Read, plan: RescorePlan, send: Send) -> Applied:
         if found.state.is_running:
             return _unscored(found.first, plan, Reason.ASYNC_RUNNING)
-        if plan.mapping.mode == "shadow":
-            self._shadow.compare(found.first, plan)
-            return _unscored(found.first, plan, Reason.SHADOW)
         started = self._pipeline.now() - found.first.took
-        return await self._pipeline.finish(found.first, plan, started)
+        if found.first.partial:
+            return await _as_it_came(found.first, plan, Reason.WIDENED_PARTIAL, send)
+        first = await completed(found.first, plan, send)
+        if isinstance(first, Reason):
+            return await _as_it_came(found.first, plan, first, send)
+        return await self._pipeline.finish(first, plan, started)
+
+
+async def _as_it_came(first: FirstStage, plan: RescorePlan, reason: Reason, send: Send) -> Applied:
+    """Ask for the search as the client sent it, which the widened one took the place of."""
+    upstream = await send(plan.search.whole())
+    if upstream.status != 200:
+        return _unscored(first, plan, Reason.UPSTREAM_ERROR)
+    record = RescoreRecord(outcome="passed", reason=reason, mapping=plan.pattern)
+    return Applied(body=upstream.body, record=record)
 
 
 def _unscored(first: FirstStage, plan: RescorePlan, reason: Reason) -> Applied:
@@ -133,8 +152,11 @@ def _read(body: bytes, plan: RescorePlan) -> _Read | None:
     """Take an answer apart; None when it holds no search answer."""
     try:
         state = decode(body, _State)
-        response = members(body, whole(body))["response"]
+        top = members(body, whole(body))
+        response = top["response"]
     except (ValueError, KeyError):
         return None
     first = read_or_none(response.of(body), plan)
-    return None if first is None else _Read(state=state, first=first, start=response.start, end=response.end)
+    if first is None:
+        return None
+    return _Read(state=state, first=first, start=response.start, end=response.end, is_partial=top.get("is_partial"))

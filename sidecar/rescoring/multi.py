@@ -17,13 +17,13 @@ from sidecar.reasons import Reason
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.multi_fetch import Asked, Fetched, Planned, UnusableError, fetch_all
-from sidecar.rescoring.pipeline import Applied, Pipeline, unscored_body
+from sidecar.rescoring.pipeline import Applied, Pipeline
 from sidecar.rescoring.shadow import Shadow
 from sidecar.rescoring.single import SingleSearch
 from sidecar.search import filter_path, multi
+from sidecar.search.first_stage import FirstStage
 from sidecar.search.multi import SubSearch
 from sidecar.search.plan import RescorePlan, without_override
-from sidecar.search.response import FirstStage
 from sidecar.search.routes import parameters
 from sidecar.search.types import BadRequest, PassThrough, SearchRequest
 from sidecar.search.unsuitable import json_body
@@ -85,6 +85,7 @@ class MultiSearch:
         Raises:
             UpstreamError: Elasticsearch did not answer.
         """
+        asked = self._shadowed(asked, fetch)
         if asked.untouched:
             return PassThrough(_common_reason(asked.plans), body=asked.edited())
         started = self._pipeline.now()
@@ -100,9 +101,9 @@ class MultiSearch:
 
     async def _finish(self, asked: Asked, fetched: Fetched, started: float) -> Answer:
         plans = dict(enumerate(asked.plans))
-        records = {i: _unplanned(planned) for i, planned in plans.items()}
+        records = {i: _unscored(planned, fetched.reasons.get(i)) for i, planned in plans.items()}
         work = {i: (first, plan) for i, first in fetched.firsts.items() if isinstance(plan := plans[i], RescorePlan)}
-        done = self._shadowed(work) | await self._scored(work, started)
+        done = dict(zip(work, await self._pipeline.finish_all(list(work.values()), started), strict=True))
         items = fetched.items | {i: _item(applied, strict=asked.strict) for i, applied in done.items()}
         records |= {i: applied.record for i, applied in done.items()}
         took = round((self._pipeline.now() - started) * 1000)
@@ -112,20 +113,15 @@ class MultiSearch:
         upstream = fetched.upstream or UpstreamAnswer(status=200, headers=answer.JSON_HEADERS, body=b"")
         return answer.from_upstream(upstream, summary(list(records.values())), body)
 
-    async def _scored(self, work: Work, started: float) -> dict[int, Applied]:
-        """Score what is to be scored, in one batch."""
-        scored = {i: pair for i, pair in work.items() if pair[1].mapping.mode != "shadow"}
-        return dict(zip(scored, await self._pipeline.finish_all(list(scored.values()), started), strict=True))
-
-    def _shadowed(self, work: Work) -> dict[int, Applied]:
-        """Have searches of `mode: shadow` compared beside the answer."""
-        done = {}
-        for i, (first, plan) in work.items():
-            if plan.mapping.mode == "shadow":
-                self._shadow.compare(first, plan)
-                record = RescoreRecord(outcome="passed", reason=Reason.SHADOW, mapping=plan.pattern)
-                done[i] = Applied(body=unscored_body(first, plan), record=record)
-        return done
+    def _shadowed(self, asked: Asked, fetch: Fetch) -> Asked:
+        """Return the searches with those of `mode: shadow` left as they came; they are compared beside the answer."""
+        plans = [
+            self._shadow.compare(plan, asked.sender(i, fetch))
+            if isinstance(plan, RescorePlan) and plan.mapping.mode == "shadow"
+            else plan
+            for i, plan in enumerate(asked.plans)
+        ]
+        return replace(asked, plans=plans)
 
 
 def _item(applied: Applied, *, strict: bool) -> bytes:
@@ -134,13 +130,13 @@ def _item(applied: Applied, *, strict: bool) -> bytes:
     return applied.body
 
 
-def _unplanned(planned: Planned) -> RescoreRecord:
-    """Give the record of a search that Elasticsearch alone answers; an error is its own answer."""
+def _unscored(planned: Planned, reason: Reason | None) -> RescoreRecord:
+    """Return the record of a search that Elasticsearch alone answers; an error is its own answer."""
     if isinstance(planned, PassThrough):
-        return RescoreRecord(outcome="passed", reason=planned.reason)
+        return RescoreRecord(outcome="passed", reason=planned.reason, mapping=planned.mapping)
     if isinstance(planned, BadRequest):
         return RescoreRecord(outcome="passed", reason=Reason.BAD_OVERRIDE)
-    return RescoreRecord(outcome="passed", reason=Reason.WIDENED_REFUSED, mapping=planned.pattern)
+    return RescoreRecord(outcome="passed", reason=reason, mapping=planned.pattern)
 
 
 def _common_reason(plans: Sequence[Planned]) -> Reason:

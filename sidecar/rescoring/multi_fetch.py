@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from sidecar.reasons import Reason
 from sidecar.rescoring import answer
-from sidecar.rescoring.lookup import with_texts
-from sidecar.rescoring.pipeline import read_or_none
+from sidecar.rescoring.fetching import Send, completed, window
 from sidecar.search import multi
+from sidecar.search.client_search import UpstreamSearch
+from sidecar.search.first_stage import FirstStage
 from sidecar.search.multi import Envelope, SubSearch
 from sidecar.search.plan import RescorePlan
-from sidecar.search.response import FirstStage
 from sidecar.search.routes import parameters, with_parameters
 from sidecar.search.types import BadRequest, PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch, UpstreamAnswer
@@ -74,7 +74,18 @@ class Asked:
         planned = self.plans[i]
         if not isinstance(planned, RescorePlan):
             return self.original(i)
-        return Line(target=self.search_target, header=self.subs[i].header, body=planned.body)
+        return Line(target=self.search_target, header=self.subs[i].header, body=planned.widened.body)
+
+    def sender(self, i: int, fetch: Fetch) -> Send:
+        """Return what sends further searches for one of these: in an `_msearch` with its header."""
+
+        async def send(search: UpstreamSearch) -> UpstreamAnswer:
+            line = Line(target=self.search_target, header=self.subs[i].header, body=search.body)
+            upstream = await fetch(self.request.method, *_request([line]), None)
+            item = _items(upstream, 1).item(0)
+            return UpstreamAnswer(status=multi.status(item), headers=upstream.headers, body=item)
+
+        return send
 
     def _stripped(self, i: int) -> bytes | None:
         planned = self.plans[i]
@@ -98,12 +109,16 @@ class Asked:
 
 @dataclass(slots=True, kw_only=True)
 class Fetched:
-    """What Elasticsearch answered: the items and first stages by index, and an envelope to put items into."""
+    """What Elasticsearch answered: the items and first stages by index, and an envelope to put items into.
+
+    ``reasons`` say why searches that were to be rescored have no first stage.
+    """
 
     envelope: Envelope = multi.EMPTY
     upstream: UpstreamAnswer | None = None
     items: dict[int, bytes] = field(default_factory=dict)
     firsts: dict[int, FirstStage] = field(default_factory=dict)
+    reasons: dict[int, Reason] = field(default_factory=dict)
 
 
 class UnusableError(ValueError):
@@ -125,22 +140,30 @@ async def fetch_all(asked: Asked, fetch: Fetch) -> Fetched:
     widened = dict(_of(asked, RescorePlan))
     sent = [i for i, planned in enumerate(asked.plans) if not isinstance(planned, BadRequest)]
     await _ask({i: asked.widened(i) for i in sent}, asked.request.method, fetched, fetch)
-    again = [i for i, plan in widened.items() if not _usable(i, plan, fetched)]
+    for i, plan in widened.items():
+        _take_window(i, plan, fetched)
+    await _complete(asked, fetched, widened, fetch)
+    again = [i for i, reason in fetched.reasons.items() if reason != Reason.UPSTREAM_ERROR]
     await _ask({i: asked.original(i) for i in again}, asked.request.method, fetched, fetch)
-    await _fill(fetched, widened, asked.at_a_time, fetch)
     return fetched
 
 
-async def _fill(fetched: Fetched, plans: Mapping[int, RescorePlan], at_a_time: int, fetch: Fetch) -> None:
-    """Fetch the texts that the first stages lack, no more searches at a time than the client asked for."""
-    gate = asyncio.Semaphore(at_a_time)
+async def _complete(asked: Asked, fetched: Fetched, plans: Mapping[int, RescorePlan], fetch: Fetch) -> None:
+    """Fetch what the windows lack, for no more searches at a time than the client asked for."""
+    gate = asyncio.Semaphore(asked.at_a_time)
 
-    async def filled(i: int, first: FirstStage) -> FirstStage:
+    async def whole(i: int, first: FirstStage) -> FirstStage | Reason:
         async with gate:
-            return await with_texts(first, plans[i], fetch)
+            try:
+                return await completed(first, plans[i], asked.sender(i, fetch))
+            except UnusableError as problem:
+                return problem.reason
 
-    found = await asyncio.gather(*(filled(i, first) for i, first in fetched.firsts.items()))
-    fetched.firsts = dict(zip(fetched.firsts, found, strict=True))
+    firsts = fetched.firsts
+    found = await asyncio.gather(*(whole(i, first) for i, first in firsts.items()))
+    by_index = dict(zip(firsts, found, strict=True))
+    fetched.firsts = {i: first for i, first in by_index.items() if isinstance(first, FirstStage)}
+    fetched.reasons |= {i: reason for i, reason in by_index.items() if isinstance(reason, Reason)}
 
 
 def _of(asked: Asked, kind: type[Kind]) -> list[tuple[int, Kind]]:
@@ -151,31 +174,49 @@ def _error(refused: BadRequest) -> bytes:
     return answer.elasticsearch_error(400, "illegal_argument_exception", refused.message)
 
 
-def _usable(i: int, plan: RescorePlan, fetched: Fetched) -> bool:
-    """Take the answer of a widened search apart; tell whether it, or its error, may stand."""
+def _take_window(i: int, plan: RescorePlan, fetched: Fetched) -> None:
+    """Take the answer to a window's request apart; without one, say whether its error may stand."""
     status = multi.status(fetched.items[i])
-    first = read_or_none(fetched.items[i], plan) if status == 200 else None
-    if first is not None:
+    if status != 200:
+        fetched.reasons[i] = Reason.UPSTREAM_ERROR if status in _FINAL_STATUSES else Reason.WIDENED_REFUSED
+        return
+    first = window(fetched.items[i], plan)
+    if isinstance(first, FirstStage):
         fetched.firsts[i] = first
-    return first is not None or status in _FINAL_STATUSES
+    else:
+        fetched.reasons[i] = first
 
 
 async def _ask(lines: Mapping[int, Line], method: str, fetched: Fetched, fetch: Fetch) -> None:
     """Ask for searches, all of one target in one request."""
     for target in dict.fromkeys(line.target for line in lines.values()):
         group = {i: line for i, line in lines.items() if line.target == target}
-        body = multi.join((line.header, line.body) for line in group.values())
-        upstream = await fetch(method, with_parameters(target, _FILTER, {}), body, None)
+        upstream = await fetch(method, *_request(list(group.values())), None)
         _take(upstream, list(group), fetched)
 
 
+def _request(lines: Sequence[Line]) -> tuple[str, bytes]:
+    """Return target and body of the `_msearch` of some searches, all of one target."""
+    body = multi.join((line.header, line.body) for line in lines)
+    return with_parameters(lines[0].target, _FILTER, {}), body
+
+
 def _take(upstream: UpstreamAnswer, wanted: Sequence[int], fetched: Fetched) -> None:
-    if upstream.status != 200:
-        raise UnusableError(Reason.WIDENED_REFUSED)
-    try:
-        found = multi.envelope(upstream.body, len(wanted))
-    except ValueError as problem:
-        raise UnusableError(Reason.UNREADABLE_ANSWER) from problem
+    found = _items(upstream, len(wanted))
     fetched.items.update({i: found.item(at) for at, i in enumerate(wanted)})
     if fetched.upstream is None:
         fetched.upstream, fetched.envelope = upstream, found
+
+
+def _items(upstream: UpstreamAnswer, count: int) -> Envelope:
+    """Take the answer to ``count`` searches apart.
+
+    Raises:
+        UnusableError: it is an error, or not such an answer.
+    """
+    if upstream.status != 200:
+        raise UnusableError(Reason.WIDENED_REFUSED)
+    try:
+        return multi.envelope(upstream.body, count)
+    except ValueError as problem:
+        raise UnusableError(Reason.UNREADABLE_ANSWER) from problem

@@ -16,8 +16,9 @@ from sidecar.events import RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.breakers import Breakers
 from sidecar.scoring.types import Scorer, ScoreRequest, Scores
+from sidecar.search.first_stage import FirstStage
 from sidecar.search.plan import RescorePlan
-from sidecar.search.response import FirstStage, apply, read
+from sidecar.search.response import apply
 from sidecar.search.types import PassThrough
 
 _log = logging.getLogger("sidecar.rescorer")
@@ -32,17 +33,9 @@ class Applied:
     record: RescoreRecord
 
 
-def read_or_none(body: bytes, plan: RescorePlan) -> FirstStage | None:
-    """Read a search answer; None when it is not one that can be taken apart exactly."""
-    try:
-        return read(body, plan)
-    except ValueError:
-        return None
-
-
 def score_request(first: FirstStage, plan: RescorePlan, deadline: float, *, background: bool = False) -> ScoreRequest:
-    """Give the pairs of the window's hits."""
-    hits = first.hits[: plan.window.size_rescored]
+    """Return the pairs of the window's hits that have text."""
+    hits = [hit for hit in first.hits[: plan.window.size_rescored] if hit.text.strip()]
     return ScoreRequest(
         query=plan.query_text,
         documents=[hit.text for hit in hits],
@@ -129,8 +122,10 @@ class Pipeline:
             outcome="reranked",
             mapping=plan.pattern,
             window=plan.window.size_rescored,
-            hits=len(first.hits),
+            hits=len(first.hits) + len(first.rest),
             missing_fields=first.missing_fields,
+            hits_without_text=first.textless(plan.window.size_rescored),
+            texts_not_found=first.texts_not_found,
             elasticsearch=fetched - started,
             total=self._clock() - started,
         )

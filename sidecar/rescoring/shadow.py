@@ -1,48 +1,64 @@
-"""Shadow mode: the client has its answer already; the window is scored with spare capacity and compared."""
+"""Shadow mode: the client's request goes on as it came; beside it, its window is fetched, scored and compared."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
 from sidecar.errors import SidecarError
 from sidecar.events import RescoreObserver, ShadowRecord
+from sidecar.reasons import Reason
+from sidecar.rescoring.fetching import Send, window, with_texts
 from sidecar.rescoring.pipeline import score_request, unscorable
 from sidecar.scoring.types import Scorer
+from sidecar.search.first_stage import FirstStage
 from sidecar.search.order import rank
 from sidecar.search.plan import RescorePlan
 from sidecar.search.rank_compare import kendall_tau, overlap
-from sidecar.search.response import FirstStage
+from sidecar.search.types import PassThrough
 
+_log = logging.getLogger("sidecar.rescorer")
 _MAX_WAITING = 64
+_AT_A_TIME = 4
 _TIMEOUT = 60.0
 
 
 class Shadow:
-    """Runs comparisons in the background, a bounded number at a time; more are dropped, not queued."""
+    """Runs comparisons in the background, few at a time; when too many wait, more are dropped."""
 
     def __init__(self, scorer: Scorer, observer: RescoreObserver, clock: Callable[[], float] = time.monotonic) -> None:
         self._scorer = scorer
         self._observer = observer
         self._clock = clock
         self._running: set[asyncio.Task[None]] = set()
+        self._gate = asyncio.Semaphore(_AT_A_TIME)
 
-    def compare(self, first: FirstStage, plan: RescorePlan) -> None:
-        """Start comparing the orders of one first stage, unless too many comparisons are waiting."""
-        if len(self._running) >= _MAX_WAITING or unscorable(first, plan) is not None:
-            return
-        task = asyncio.get_running_loop().create_task(self._compare(first, plan))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+    def compare(self, plan: RescorePlan, send: Send) -> PassThrough:
+        """Start comparing the orders of one search, unless too many wait; say that it goes on as it came."""
+        if len(self._running) < _MAX_WAITING:
+            task = asyncio.get_running_loop().create_task(self._compare(plan, send))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return PassThrough(Reason.SHADOW, body=plan.original_body, mapping=plan.pattern)
 
-    async def _compare(self, first: FirstStage, plan: RescorePlan) -> None:
-        started = self._clock()
+    async def _compare(self, plan: RescorePlan, send: Send) -> None:
         try:
-            scores = await self._scorer.score(score_request(first, plan, started + _TIMEOUT, background=True))
-        except SidecarError:
+            async with asyncio.timeout(_TIMEOUT), self._gate:
+                await self._compared(plan, send)
+        except (SidecarError, TimeoutError):
             return  # shadow work is the first to go; the engine has counted it
-        order = rank(first.hits[: len(scores.values)], scores.values, plan.settings.fusion)
+        except Exception:
+            _log.exception("a shadow comparison failed; no answer depends on it")
+
+    async def _compared(self, plan: RescorePlan, send: Send) -> None:
+        started = self._clock()
+        first = await self._first(plan, send)
+        if first is None or unscorable(first, plan) is not None:
+            return
+        scores = await self._scorer.score(score_request(first, plan, started + _TIMEOUT, background=True))
+        order = rank(first.hits[: plan.window.size_rescored], scores.values, plan.settings.fusion)
         before = list(range(len(order)))
         self._observer.shadow(
             ShadowRecord(
@@ -52,6 +68,11 @@ class Shadow:
                 seconds=self._clock() - started,
             )
         )
+
+    async def _first(self, plan: RescorePlan, send: Send) -> FirstStage | None:
+        upstream = await send(plan.widened)
+        first = window(upstream.body, plan) if upstream.status == 200 else None
+        return await with_texts(first, plan, send) if isinstance(first, FirstStage) else None
 
     async def close(self) -> None:
         """Cancel what still runs and wait for it."""

@@ -10,11 +10,12 @@ from sidecar.events import RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring import answer
 from sidecar.rescoring.answer import Answer
-from sidecar.rescoring.lookup import with_texts
+from sidecar.rescoring.fetching import alone, completed, window
 from sidecar.rescoring.modes import control
-from sidecar.rescoring.pipeline import Pipeline, read_or_none, unscored_body
+from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.resolver import IndexResolver
 from sidecar.rescoring.shadow import Shadow
+from sidecar.search.first_stage import FirstStage
 from sidecar.search.plan import RescorePlan, plan
 from sidecar.search.text_fields import TextFields
 from sidecar.search.types import BadRequest, PassThrough, SearchRequest
@@ -77,18 +78,18 @@ class SingleSearch:
         Raises:
             UpstreamError: Elasticsearch did not answer.
         """
+        send = alone(fetch)
+        if planned.mapping.mode == "shadow":
+            return self._shadow.compare(planned, send)
         started = self._pipeline.now()
-        upstream = await fetch(planned.method, planned.target, planned.body, None)
+        upstream = await send(planned.widened)
         if upstream.status != 200:
             return refused(upstream, planned)
-        first = read_or_none(upstream.body, planned)
-        if first is None:
-            return PassThrough(Reason.UNREADABLE_ANSWER, body=planned.original_body)
-        first = await with_texts(first, planned, fetch)
-        if planned.mapping.mode == "shadow":
-            self._shadow.compare(first, planned)
-            record = RescoreRecord(outcome="passed", reason=Reason.SHADOW, mapping=planned.pattern)
-            return answer.from_upstream(upstream, record, unscored_body(first, planned))
+        first = window(upstream.body, planned)
+        if isinstance(first, FirstStage):
+            first = await completed(first, planned, send)
+        if not isinstance(first, FirstStage):
+            return PassThrough(first, body=planned.original_body)
         applied = await self._pipeline.finish(first, planned, started)
         return answer.from_upstream(upstream, applied.record, applied.body)
 

@@ -62,14 +62,27 @@ def _field_names(value: Any) -> Sequence[str]:
     return names([entry.get("field") if isinstance(entry, dict) else entry for entry in value])
 
 
-def widened(text: bytes, size: int) -> bytes:
-    """Give the body that asks for the first ``size`` hits."""
+def part(text: bytes, from_: int, size: int | None) -> bytes:
+    """Return the body that asks for ``size`` hits from ``from_`` on; None leaves its `size`.
+
+    Raises:
+        ValueError: it is not an object.
+    """
     span = whole(text)
     spans = members(text, span)
-    edits = [_set(text, span, spans, "size", str(size).encode())]
-    if "from" in spans:
-        edits.append(Edit(spans["from"].start, spans["from"].end, b"0"))
-    return splice(text, edits)
+    wanted = {"size": size, "from": from_ if from_ or "from" in spans else None}
+    given = [(name, str(value).encode()) for name, value in wanted.items() if value is not None]
+    return splice(text, _joined([_set(text, span, spans, name, value) for name, value in given]))
+
+
+def without(text: bytes, names_: Sequence[str]) -> bytes:
+    """Return the body less some of its members.
+
+    Raises:
+        ValueError: it is not an object.
+    """
+    span = whole(text)
+    return splice(text, removals(text, span, members(text, span), names_))
 
 
 def _set(text: bytes, span: Span, spans: Mapping[str, Span], name: str, value: bytes) -> Edit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 
 import msgspec
 
@@ -47,14 +48,21 @@ def with_fields(raw: bytes, *, rank: int, first: float | None, logit: float | No
     return raw[: inner.end - 1].rstrip() + separator + encoded + raw[inner.end - 1 :]
 
 
-def node(original: bytes, score: float | None, logit: float | None, model: str, fusion: Fusion) -> bytes:
+def node(original: bytes, score: float | None, logit: float, model: str, fusion: Fusion) -> bytes:
     """Put Elasticsearch's explanation under a node that says what the rescoring did, in its own format."""
     description = f"rescored by the sidecar, fusion [{fusion.method}], of:"
-    if logit is None:
-        description = "after the rescored window; first-stage score mapped below it, of:"
-    details = [original]
-    if logit is not None:
-        details.insert(0, _leaf(logit, f"score of cross-encoder [{model}]"))
+    return _parent(description, score, [_leaf(logit, f"score of cross-encoder [{model}]"), original])
+
+
+def unscored_node(original: bytes, score: float | None, *, in_window: bool) -> bytes:
+    """Put Elasticsearch's explanation under a node that says why the model gave no score."""
+    description = "after the rescored window; first-stage score mapped below it, of:"
+    if in_window:
+        description = "no text to score; keeps its place, with the score of the hit above it, of:"
+    return _parent(description, score, [original])
+
+
+def _parent(description: str, score: float | None, details: Sequence[bytes]) -> bytes:
     head = b'{"value":' + spelled(score or 0.0) + b',"description":' + msgspec.json.encode(description)
     return head + b',"details":[' + b",".join(details) + b"]}"
 

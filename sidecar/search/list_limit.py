@@ -1,49 +1,60 @@
-"""How long a search's list may be asked for without changing it.
+"""How a search's list may be asked for without changing it.
 
 Compound retrievers, and `rank` before them, rank `rank_window_size` entries and refuse a larger `size`. A `knn`
-clause without `k` takes `size` neighbours, so asking for more hits would find other ones. Source: Elasticsearch
-reference, "Retrievers" and "kNN query"; seen on 9.5.3.
+clause without `k` takes `size` neighbours, wherever it stands: in an aggregation's filter it changes counts. A
+`rescore` that can lower scores gives another order when more hits are asked for than it rescores, since those that
+it did not rescore then pass others. Source: Elasticsearch reference, "Retrievers", "kNN query" and "Rescore filtered
+search results"; seen on 9.5.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from sidecar.reasons import Reason
+
 _DEFAULT_SIZE = 10
 _COMPOUND_DEFAULT = 10
-_SEMANTIC_LEAST = 10
-_DEPTH = 64
+_RESCORE_DEFAULT = 10
+# Combinations of scores in which a rescored hit never gets less than it had, given weights that are not negative.
+_RAISING = ("total", "max")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListLimit:
-    """At most ``hits`` may be asked for. ``ends``: the list has no entries after them."""
+    """At most ``hits`` may be asked for, and pages of more pass for ``reason``; None without a limit.
 
-    hits: int
-    ends: bool
+    ``ends``: the list has no entries after them. ``exact``: no other `size` than the client's may be asked for.
+    """
+
+    hits: int | None = None
+    ends: bool = False
+    exact: bool = False
+    reason: Reason = Reason.RANK_WINDOW
 
 
 def default_size(body: Mapping[str, Any]) -> int:
-    """Give the hits on a page of a search without `size`; a `rescorer` retriever gives all it rescored."""
+    """Return the hits on a page of a search without `size`; a `rescorer` retriever gives all it rescored."""
     name, inner = _only(body.get("retriever"))
     return _rank_window(name, inner) if name == "rescorer" else _DEFAULT_SIZE
 
 
-def list_limit(body: Mapping[str, Any], size: int) -> ListLimit | None:
-    """Give the limit of a search that asks for ``size`` hits, None without one."""
+def list_limit(body: Mapping[str, Any]) -> ListLimit:
+    """Return the limit of a search."""
+    exact = _depends_on_size(body)
     name, ranked = _only(body.get("rank"))
     if name:
-        return ListLimit(_number(ranked.get("rank_window_size")), ends=True)
+        return ListLimit(hits=_number(ranked.get("rank_window_size")), ends=True, exact=exact)
     name, inner = _only(body.get("retriever"))
     if inner and name not in ("standard", "knn"):
-        return ListLimit(_rank_window(name, inner), ends=True)
-    queries = [body.get("query"), body.get("post_filter"), {"knn": body.get("knn")}]
-    if name == "standard":
-        queries += [inner.get("query"), inner.get("filter")]
-    neighbours = [found for query in queries for found in _neighbours(query, size, _DEPTH)]
-    return ListLimit(min(neighbours), ends=False) if neighbours else None
+        return ListLimit(hits=_rank_window(name, inner), ends=True, exact=exact)
+    return ListLimit(hits=_rescored(body.get("rescore")), exact=exact, reason=Reason.RESCORE_WINDOW)
 
 
 def _only(retriever: Any) -> tuple[str, Mapping[str, Any]]:
@@ -57,31 +68,64 @@ def _only(retriever: Any) -> tuple[str, Mapping[str, Any]]:
 def _rank_window(name: str, retriever: Mapping[str, Any]) -> int:
     if name != "rescorer":
         return _number(retriever.get("rank_window_size"))
-    rescore = retriever.get("rescore")
-    steps = rescore if isinstance(rescore, list) else [rescore]
-    return min(
-        (_number(step.get("window_size")) for step in steps if isinstance(step, dict)), default=_COMPOUND_DEFAULT
-    )
+    sizes = [_number(step.get("window_size")) for step in _objects(retriever.get("rescore"))]
+    return min(sizes, default=_COMPOUND_DEFAULT)
 
 
 def _number(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else _COMPOUND_DEFAULT
 
 
-def _neighbours(node: Any, size: int, depth: int) -> list[int]:
-    """Give the limits of all clauses that take as many neighbours as there are hits on the page."""
-    if depth == 0 or not isinstance(node, dict | list):
-        return []
-    if isinstance(node, list):
-        return [found for item in node for found in _neighbours(item, size, depth - 1)]
-    found = [limit for limit in (_of_clause(name, clause, size) for name, clause in node.items()) if limit is not None]
-    return found + [limit for inner in node.values() for limit in _neighbours(inner, size, depth - 1)]
+def _rescored(rescore: Any) -> int | None:
+    """Return how many hits keep their order however many are asked for, None where all do."""
+    sizes = [_number(step.get("window_size", _RESCORE_DEFAULT)) for step in _objects(rescore) if not _raises(step)]
+    return min(sizes, default=None)
 
 
-def _of_clause(name: str, clause: Any, size: int) -> int | None:
-    clauses = [item for item in (clause if isinstance(clause, list) else [clause]) if isinstance(item, dict)]
-    if name == "knn" and any("field" in item and "k" not in item for item in clauses):
-        return size
-    if name == "semantic" and any("field" in item for item in clauses):
-        return max(size, _SEMANTIC_LEAST)
-    return None
+def _raises(step: Mapping[str, Any]) -> bool:
+    """Tell whether a hit that was rescored never falls behind one that was not."""
+    query = step.get("query")
+    if not isinstance(query, dict):
+        return False
+    weights = [query.get("query_weight", 1.0), query.get("rescore_query_weight", 1.0)]
+    return query.get("score_mode", "total") in _RAISING and all(
+        isinstance(weight, int | float) and weight >= 0 for weight in weights
+    )
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
+
+
+def _depends_on_size(body: Any) -> bool:
+    """Tell whether anything in a body, however deep, takes as many neighbours as there are hits on the page."""
+    return any(_sized(name, value) for name, value in _members(body))
+
+
+def _members(body: Any) -> Iterator[tuple[str, Any]]:
+    """Yield all members of all objects; not recursive, since Elasticsearch takes a thousand levels."""
+    waiting = [body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield from node.items()
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+
+
+def _sized(name: str, clause: Any) -> bool:
+    if name == "knn":
+        return any("field" in item and item.get("k") is None for item in _objects(clause))
+    if name == "semantic":
+        return any("field" in item for item in _objects(clause))
+    return name == "wrapper" and isinstance(clause, dict) and _wrapped(clause.get("query"))
+
+
+def _wrapped(text: Any) -> bool:
+    """Tell the same of a query in base64; one that cannot be read may hold anything."""
+    try:
+        query = msgspec.json.decode(base64.b64decode(text))
+    except (TypeError, ValueError, binascii.Error, msgspec.MsgspecError, RecursionError):
+        return True
+    return _depends_on_size(query)

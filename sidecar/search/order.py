@@ -22,9 +22,43 @@ class Ranked:
     scores: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What stands at one place of a permuted window: a first-stage position, its `_score` and its logit, if any."""
+
+    position: int
+    score: float
+    logit: float | None
+
+
 def rank(hits: Sequence[Hit], logits: Sequence[float], fusion: Fusion) -> list[int]:
-    """Give the first-stage positions in the final order."""
-    return list(ranked([hit.score for hit in hits], logits, fusion).positions)
+    """Return the first-stage positions in the final order."""
+    return [place.position for place in permuted(hits, logits, fusion)]
+
+
+def permuted(hits: Sequence[Hit], logits: Sequence[float], fusion: Fusion) -> list[Place]:
+    """Permute the hits that have text among their places; the others keep theirs, and get the score above them.
+
+    Args:
+        hits: the window, in Elasticsearch's order.
+        logits: the model's fp32 logits of the hits with text.
+        fusion: how first-stage scores and logits become one.
+
+    Raises:
+        ValueError: the counts differ, or a logit is not finite.
+    """
+    with_text = [i for i, hit in enumerate(hits) if hit.text.strip()]
+    result = ranked([hits[i].score for i in with_text], logits, fusion)
+    order = iter(zip(result.positions, result.scores, strict=True))
+    above = max(result.scores, default=0.0)
+    places = []
+    for i, hit in enumerate(hits):
+        if not hit.text.strip():
+            places.append(Place(i, above, None))
+            continue
+        at, above = next(order)
+        places.append(Place(with_text[at], above, logits[at]))
+    return places
 
 
 def ranked(first: Sequence[float | None], logits: Sequence[float], fusion: Fusion) -> Ranked:

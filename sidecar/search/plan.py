@@ -1,7 +1,8 @@
 """From one search request to a plan for rescoring it, or the reason why it stays as it is.
 
-The widened request is the client's with a few bytes spliced: `from` and `size`, our own `ext.rescore` taken
-out. Whatever more were asked for would show elsewhere: aggregations of `top_hits` inherit `fields`.
+The window's request is the client's with a few bytes spliced: `from` and `size`, our own `ext.rescore` taken
+out. It is the same for every page of a list. Whatever more were asked for would show elsewhere: aggregations of
+`top_hits` inherit `fields`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from urllib.parse import quote
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
 from sidecar.search import body_edits
+from sidecar.search.client_search import ClientSearch, UpstreamSearch
 from sidecar.search.documents import highlight_tags
 from sidecar.search.json_splice import members, whole
 from sidecar.search.lenient_json import decode
@@ -28,17 +30,16 @@ from sidecar.search.unsuitable import json_body, unsuitable
 from sidecar.search.window import window
 
 _SOURCE = frozenset({"source", "source_content_type"})
-# These are taken out of the target: ours go into the body, and the answer is filtered after rescoring.
-_TAKEN = frozenset({"from", "size", "filter_path"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescorePlan:
-    """How one search is rescored. ``method``, ``target`` and ``body`` are the widened upstream request.
+    """How one search is rescored. ``search`` is the client's, of which the ``window`` and the rest are asked.
 
     ``original_body`` is the client's body without our `ext.rescore`, or None where it had none.
     ``highlight_tags`` mark the highlighted words in its answer.
-    ``looked_up`` are the fields whose texts are fetched in a search of their own (see `lookup`).
+    ``looked_up`` are the fields whose texts are fetched in a search of their own, in the point in time ``pit`` where
+    the client's is in one (see `lookup`).
     """
 
     pattern: str
@@ -46,13 +47,29 @@ class RescorePlan:
     query_text: str
     window: Window
     settings: Settings
-    method: str
-    target: str
-    body: bytes
+    search: ClientSearch
     highlight_tags: tuple[str, ...]
     looked_up: tuple[str, ...] = ()
+    pit: Any = None
     filter_path: str | None = None
     original_body: bytes | None = None
+
+    @property
+    def widened(self) -> UpstreamSearch:
+        """The request for the window."""
+        return self.search.part(0, self.window.asked_size)
+
+    @property
+    def rest(self) -> UpstreamSearch:
+        """The request for what the page shows after the window."""
+        size = None if self.window.exact else self.window.rest_size
+        return self.search.hits_only().part(self.window.rest_from, size)
+
+    @property
+    def all_at_once(self) -> UpstreamSearch:
+        """The request for everything up to the page's end."""
+        size = None if self.window.exact else self.window.rest_from + self.window.rest_size
+        return self.search.hits_only().part(0, size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,23 +197,24 @@ def _plan(
 ) -> RescorePlan | PassThrough:
     if not chosen.enabled:
         return PassThrough(Reason.DISABLED)
-    page = unsuitable(request.headers, read.value, read.params) or _page(read, chosen.window_size)
+    page = unsuitable(request.headers, read.value, read.params) or _page(read, chosen)
     if isinstance(page, PassThrough):
         return page
     text = chosen.query or query_text(read.value, read.params, mapping.query_paths, fields)
     if not text:
         return PassThrough(Reason.NO_QUERY_TEXT)
-    return _widened(request, read, chosen, mapping, pattern, page, text)
+    return _planned(request, read, chosen, mapping, pattern, page, text)
 
 
-def _page(read: _Read, window_size: int) -> Window | PassThrough:
+def _page(read: _Read, chosen: Overrides) -> Window | PassThrough:
     """Give the window; parameters win over the body, as in Elasticsearch."""
     try:
         from_ = _whole_number(read.params.get("from", read.value.get("from", 0)))
         size = _whole_number(read.params.get("size", read.value.get("size", default_size(read.value))))
     except ValueError:
         return PassThrough(Reason.BAD_PARAMETERS)
-    return window(from_, size, window_size, list_limit(read.value, size))
+    ends = chosen.settings.min_score is not None
+    return window(from_, size, chosen.window_size, list_limit(read.value), ends=ends)
 
 
 def _whole_number(value: Any) -> int:
@@ -210,7 +228,7 @@ def _whole_number(value: Any) -> int:
     return int(value)
 
 
-def _widened(
+def _planned(
     request: SearchRequest,
     read: _Read,
     chosen: Overrides,
@@ -219,29 +237,16 @@ def _widened(
     page: Window,
     text: str,
 ) -> RescorePlan:
-    target, body = _request(request, read, page)
     return RescorePlan(
         pattern=pattern,
         mapping=mapping,
         query_text=text,
         window=page,
         settings=chosen.settings,
-        method=request.method,
-        target=target,
-        body=body,
+        search=ClientSearch(method=request.method, target=request.target, text=read.text, in_body=bool(request.body)),
         highlight_tags=highlight_tags(read.value),
         looked_up=body_edits.hidden_fields(read.value, read.params, mapping),
+        pit=read.value.get("pit"),
         filter_path=read.params.get("filter_path"),
         original_body=read.stripped,
     )
-
-
-def _request(request: SearchRequest, read: _Read, page: Window) -> tuple[str, bytes]:
-    """Give target and body. Where the client sent no body, ours goes into `source`: its headers stay true."""
-    if not read.text:
-        return with_parameters(request.target, _TAKEN, {"size": str(page.fetched)}), b""
-    body = body_edits.widened(read.text, page.fetched)
-    if request.body:
-        return with_parameters(request.target, _TAKEN, {}), body
-    source = {"source": quote(body, safe=""), "source_content_type": "application/json"}
-    return with_parameters(request.target, _TAKEN | _SOURCE, source), b""

@@ -1,42 +1,19 @@
-"""Reads a search answer and writes it back with its window permuted: raw bytes are moved, not re-encoded.
+"""Writes a search answer back with its window permuted: raw bytes are moved, not re-encoded.
 
 Only `_score`, `max_score` and `took` are rewritten.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sidecar.search import explain, filter_path
-from sidecar.search.documents import text_of
-from sidecar.search.json_splice import Edit, Span, elements, members, splice, whole
-from sidecar.search.lenient_json import decode
-from sidecar.search.order import ranked, tail
+from sidecar.search.first_stage import FirstStage
+from sidecar.search.json_splice import Edit, members, splice, whole
+from sidecar.search.order import permuted, tail
 from sidecar.search.plan import RescorePlan
 from sidecar.search.types import Hit
-
-_SPACE = re.compile(rb"\s*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstStage:
-    """A search answer taken apart. ``hits`` are all that were fetched, in Elasticsearch's order."""
-
-    answer: bytes
-    top: Mapping[str, Span]
-    hits_object: Mapping[str, Span]
-    slots: tuple[Span, ...]
-    hits: tuple[Hit, ...]
-    missing_fields: int
-
-    @property
-    def took(self) -> float:
-        """The seconds that Elasticsearch says it took, 0 where it does not say."""
-        span = self.top.get("took")
-        return 0.0 if span is None else float(span.of(self.answer)) / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,47 +26,6 @@ class _Placed:
     logit: float | None
 
 
-def read(answer: bytes, plan: RescorePlan) -> FirstStage:
-    """Take a search answer apart.
-
-    Raises:
-        ValueError: it is not a search answer, or not exactly what can be put together again.
-    """
-    top = members(answer, whole(answer))
-    if "hits" not in top:
-        raise ValueError("no hits")
-    hits_object = members(answer, top["hits"])
-    slots = tuple(elements(answer, hits_object["hits"])) if "hits" in hits_object else ()
-    hits, missing = [], 0
-    for i, slot in enumerate(slots):
-        hit, lacking = _hit(slot.of(answer), plan, scored=i < plan.window.size_rescored)
-        hits.append(hit)
-        missing += lacking
-    return FirstStage(
-        answer=answer, top=top, hits_object=hits_object, slots=slots, hits=tuple(hits), missing_fields=missing
-    )
-
-
-def _hit(raw: bytes, plan: RescorePlan, *, scored: bool) -> tuple[Hit, int]:
-    value = decode_hit(raw)
-    text, missing = text_of(value, plan.mapping, plan.highlight_tags) if scored else ("", 0)
-    score = value.get("_score")
-    number = float(score) if isinstance(score, int | float) else None
-    return Hit(raw=raw, text=text, score=number), missing
-
-
-def decode_hit(raw: bytes) -> dict[str, Any]:
-    """Decode a hit; numbers that Python's floats cannot hold are only in its raw bytes, which are kept.
-
-    Raises:
-        ValueError: it is not an object.
-    """
-    value = decode(raw)
-    if not isinstance(value, dict):
-        raise ValueError("a hit is not an object")
-    return value
-
-
 def apply(
     first: FirstStage, plan: RescorePlan, scores: Sequence[float] | None, *, took_ms: int | None, model: str = ""
 ) -> bytes:
@@ -98,8 +34,8 @@ def apply(
     Args:
         first: the widened answer.
         plan: what was asked.
-        scores: the model's logits for the window's hits, `(hits in window,)`; None leaves Elasticsearch's
-            order and scores.
+        scores: the model's logits for the window's hits that have text; None leaves Elasticsearch's order and
+            scores.
         took_ms: the whole time in milliseconds, for `took`; None leaves Elasticsearch's.
         model: the model's name, for explanations.
 
@@ -107,56 +43,68 @@ def apply(
         ValueError: the scores are too few, too many, or not finite.
     """
     placed = _unranked(first) if scores is None else _ranked(first, plan, scores)
-    kept = [p for p in placed if not _below(p, plan)]
-    page = kept[plan.window.from_ : plan.window.from_ + plan.window.size]
-    written = [p.hit.raw if scores is None else _written(p, plan, model) for p in page]
+    shown = _page(placed, first, plan, cut=scores is not None)
+    written = [p.hit.raw if scores is None else _written(p, plan, model) for p in shown]
     edits = [_hits_edit(first, written)] if first.slots else []
     if scores is not None and placed:
-        edits += _max_score(first, kept)
+        edits += _max_score(first, _kept(placed, plan))
     if took_ms is not None and "took" in first.top:
         edits.append(Edit(first.top["took"].start, first.top["took"].end, str(took_ms).encode()))
+    edits += [
+        Edit(first.top[name].start, first.top[name].end, value)
+        for name, value in first.coverage.items()
+        if name in first.top
+    ]
     body = splice(first.answer, edits)
     return body if plan.filter_path is None else filter_path.apply(body, plan.filter_path)
 
 
+def _page(placed: Sequence[_Placed], first: FirstStage, plan: RescorePlan, *, cut: bool) -> list[_Placed]:
+    """Return the page of the list; ``placed`` are the fetched hits and then, maybe after a gap, the page's rest."""
+    window = plan.window
+    if cut and plan.settings.min_score is not None:
+        return _kept(placed, plan)[window.from_ : window.from_ + window.size]
+    head = placed[: len(first.hits)][window.from_ : window.from_ + window.size]
+    return [*head, *placed[len(first.hits) :]]
+
+
+def _kept(placed: Sequence[_Placed], plan: RescorePlan) -> list[_Placed]:
+    """Return the hits that `ext.rescore.min_score` keeps: of a list that ends with its window, as that was scored."""
+    lowest = plan.settings.min_score
+    if lowest is None:
+        return list(placed)
+    # In single precision: a `_score` that was seen is not below itself.
+    floor = explain.single(lowest)
+    return [p for p in placed if p.logit is not None and explain.single(p.score or 0.0) >= floor]
+
+
 def _unranked(first: FirstStage) -> list[_Placed]:
-    return [_Placed(hit, i + 1, hit.score, None) for i, hit in enumerate(first.hits)]
+    return [_Placed(hit, i + 1, hit.score, None) for i, hit in enumerate(first.hits + first.rest)]
 
 
 def _ranked(first: FirstStage, plan: RescorePlan, scores: Sequence[float]) -> list[_Placed]:
     window = first.hits[: plan.window.size_rescored]
-    rest = first.hits[plan.window.size_rescored :]
-    result = ranked([hit.score for hit in window], scores, plan.settings.fusion)
-    head = [
-        _Placed(window[position], position + 1, score, scores[position])
-        for position, score in zip(result.positions, result.scores, strict=True)
+    places = permuted(window, scores, plan.settings.fusion)
+    head = [_Placed(window[at.position], at.position + 1, at.score, at.logit) for at in places]
+    lowest = places[-1].score if places else 0.0
+    rest = first.hits[len(window) :] + first.rest
+    ranks = [
+        *range(len(window), len(first.hits)),
+        *range(plan.window.rest_from, plan.window.rest_from + len(first.rest)),
     ]
-    lowest = result.scores[-1] if result.scores else 0.0
     tail_scores = tail([hit.score for hit in rest], lowest)
     return head + [
-        _Placed(hit, len(window) + i + 1, score, None)
-        for i, (hit, score) in enumerate(zip(rest, tail_scores, strict=True))
+        _Placed(hit, rank + 1, score, None) for hit, rank, score in zip(rest, ranks, tail_scores, strict=True)
     ]
-
-
-def _below(placed: _Placed, plan: RescorePlan) -> bool:
-    """Tell whether `ext.rescore.min_score` drops a hit of the window; the tail was not scored and stays."""
-    lowest = plan.settings.min_score
-    if lowest is None or placed.logit is None:
-        return False
-    return explain.single(placed.score or 0.0) < explain.single(lowest)  # a `_score` that was seen is not below itself
 
 
 def _hits_edit(first: FirstStage, written: list[bytes]) -> Edit:
     """Put the page's hits into the first slots; the white space between slots stays Elasticsearch's."""
-    start, end = first.slots[0].start, first.slots[-1].end
-    pieces: list[bytes] = []
-    for i, raw in enumerate(written):
-        if i:
-            between = first.slots[i - 1].end, first.slots[i].start
-            pieces.append(first.answer[between[0] : between[1]])
-        pieces.append(raw)
-    return Edit(start, end, b"".join(pieces))
+    slots = first.slots
+    between = [first.answer[slots[i].end : slots[i + 1].start] for i in range(min(len(slots), len(written)) - 1)]
+    between += [between[0] if between else b","] * (len(written) - 1 - len(between))
+    pieces = [piece for pair in zip(written, [*between, b""], strict=False) for piece in pair]
+    return Edit(slots[0].start, slots[-1].end, b"".join(pieces))
 
 
 def _max_score(first: FirstStage, kept: Sequence[_Placed]) -> list[Edit]:
@@ -174,7 +122,12 @@ def _written(placed: _Placed, plan: RescorePlan, model: str) -> bytes:
     if "_score" in found:
         edits.append(Edit(found["_score"].start, found["_score"].end, number(placed.score)))
     if "_explanation" in found:
-        tree = explain.node(found["_explanation"].of(raw), placed.score, placed.logit, model, plan.settings.fusion)
+        original = found["_explanation"].of(raw)
+        if placed.logit is None:
+            in_window = placed.rank <= plan.window.size_rescored
+            tree = explain.unscored_node(original, placed.score, in_window=in_window)
+        else:
+            tree = explain.node(original, placed.score, placed.logit, model, plan.settings.fusion)
         edits.append(Edit(found["_explanation"].start, found["_explanation"].end, tree))
     raw = splice(raw, edits)
     if plan.settings.explain:

@@ -17,12 +17,14 @@ class PassThrough:
     """Not rescored, and why. The same short reason is header value, metric label and log field.
 
     ``body`` is the body to send instead of the client's, without our `ext.rescore` that Elasticsearch would
-    refuse, and ``target`` the request target where a parameter held it; None sends what came.
+    refuse, and ``target`` the request target where a parameter held it; None sends what came. ``mapping`` is the
+    pattern of the mapping, where it is not that of the request's path.
     """
 
     reason: Reason
     body: bytes | None = None
     target: str | None = None
+    mapping: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,36 @@ class SearchRequest:
 class Window:
     """``size_rescored`` = W entries are permuted; the page is ``[from_, from_ + size)`` of the list.
 
-    ``limit`` is how many hits the search may be asked for, None without a limit.
+    ``end`` is where a list ends that ranks no more hits, None where it goes on. ``exact``: no other `size` than the
+    client's may be asked for.
     """
 
     size_rescored: int
     from_: int
     size: int
-    limit: int | None = None
+    end: int | None = None
+    exact: bool = False
 
     @property
     def fetched(self) -> int:
-        """Hits to ask Elasticsearch for, from 0: the window, or more on a straddling page."""
-        wanted = max(self.size_rescored, self.from_ + self.size)
-        return wanted if self.limit is None else min(wanted, self.limit)
+        """Hits to ask Elasticsearch for, from 0: the same for every page of a list."""
+        return self.size if self.exact else self.size_rescored
+
+    @property
+    def asked_size(self) -> int | None:
+        """The `size` of the window's request, None for the client's own."""
+        return None if self.exact else self.size_rescored
+
+    @property
+    def rest_from(self) -> int:
+        """Where what the page shows after the fetched window starts."""
+        return max(self.fetched, self.from_)
+
+    @property
+    def rest_size(self) -> int:
+        """How many hits the page shows after the fetched window."""
+        page_end = self.from_ + self.size
+        return max(0, (page_end if self.end is None else min(page_end, self.end)) - self.rest_from)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +96,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One first-stage hit. ``raw`` are Elasticsearch's bytes."""
+    """One first-stage hit. ``raw`` are Elasticsearch's bytes.
+
+    ``name`` tells documents apart: index, id and routing, since an id may occur on several shards.
+    """
 
     raw: bytes
     text: str
     score: float | None
+    name: tuple[str, str, str | None] | None = None

@@ -6,21 +6,26 @@ from sidecar.reasons import Reason
 from sidecar.search.list_limit import ListLimit
 from sidecar.search.types import PassThrough, Window
 
+_NONE = ListLimit()
 
-def window(from_: int, size: int, window_size: int, limit: ListLimit | None = None) -> Window | PassThrough:
-    """Give the window of a page, or why the page is Elasticsearch's own.
 
-    A page that starts beyond the window holds only the list's own tail. One that straddles its end is
-    fetched whole, and the first ``window_size`` hits are permuted. A ``limit`` bounds both.
+def window(
+    from_: int, size: int, window_size: int, limit: ListLimit = _NONE, *, ends: bool = False
+) -> Window | PassThrough:
+    """Return the window of a page, or why the page is Elasticsearch's own.
+
+    A page that starts beyond the window holds only the list's own tail, unless the list ``ends`` with its window
+    (`ext.rescore.min_score`): then it holds nothing. A ``limit`` bounds the window.
     """
-    if limit is not None:
-        window_size = min(window_size, limit.hits)
     if size == 0:
         return PassThrough(Reason.SIZE_0)
-    if limit is not None and size > limit.hits:
-        return PassThrough(Reason.RANK_WINDOW)
-    if from_ >= window_size:
-        return PassThrough(Reason.BEYOND_WINDOW)
-    if limit is not None and not limit.ends and from_ > 0:
-        return PassThrough(Reason.KNN_SIZE)
-    return Window(size_rescored=window_size, from_=from_, size=size, limit=None if limit is None else limit.hits)
+    if limit.hits is not None:
+        window_size = min(window_size, limit.hits)
+        if size > limit.hits:
+            return PassThrough(limit.reason)
+    if limit.exact:
+        window_size = min(window_size, size)
+    if from_ >= window_size and not ends:
+        return PassThrough(Reason.KNN_SIZE if limit.exact else Reason.BEYOND_WINDOW)
+    end = limit.hits if limit.ends else None
+    return Window(size_rescored=window_size, from_=from_, size=size, end=end, exact=limit.exact)

@@ -32,11 +32,13 @@ class Node:
     def __init__(self, status: int = 200, body: bytes | None = None, problem: Exception | None = None) -> None:
         self.status, self.body, self.problem = status, body, problem
         self.bodies: list[bytes] = []
+        self.targets: list[str] = []
 
     async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
         """Answer a search, or each of an `_msearch`."""
         del method, timeout
         self.bodies.append(body or b"")
+        self.targets.append(target)
         if self.problem is not None:
             raise self.problem
         if self.body is not None or self.status != 200:
@@ -48,9 +50,22 @@ class Node:
         return UpstreamAnswer(status=200, headers=[], body=json.dumps(answer).encode())
 
 
+class Rendering(Node):
+    """The stand-in with a template that renders to a search."""
+
+    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+        """Answer a search, or render the template."""
+        if target != "/_render/template":
+            return await super().fetch(method, target, body, timeout)
+        rendered = {"template_output": {"query": {"match": {"t": "x"}}, "size": 2}}
+        return UpstreamAnswer(status=200, headers=[], body=json.dumps(rendered).encode())
+
+
 def _answer(body: bytes) -> dict[str, Any]:
-    size = json.loads(body or b"{}").get("size", 10)
-    hits = [{"_index": "i", "_id": text, "_score": 1.0, "_source": {"t": text}} for text in TEXTS[:size]]
+    asked = json.loads(body or b"{}")
+    start = asked.get("from", 0)
+    listed = TEXTS[start : start + asked.get("size", 10)]
+    hits = [{"_index": "i", "_id": text, "_score": 1.0, "_source": {"t": text}} for text in listed]
     return {"took": 1, "hits": {"max_score": 1.0, "hits": hits}}
 
 
@@ -196,7 +211,7 @@ async def test_a_bug_of_ours_sends_the_original(monkeypatch: pytest.MonkeyPatch)
     def broken(*args: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("sidecar.rescoring.single.read_or_none", broken)
+    monkeypatch.setattr("sidecar.rescoring.single.window", broken)
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
     assert passed(await ask(which, Node(), body=with_ext)) == (Reason.INTERNAL_ERROR, b'{"query":{"match":{"t":"x"}}}')
     assert [(record.outcome, record.reason) for record in told.searches] == [("failed", "internal_error")]
@@ -314,18 +329,69 @@ async def test_a_search_that_found_nothing_needs_no_model() -> None:
     assert told.searches[0].reason == Reason.NO_HITS
 
 
-async def test_shadow_mode_answers_as_elasticsearch_and_compares() -> None:
-    which, told = rescorer(GivenScorer(falling), mapping={"mode": "shadow"})
-    answer = await ask(which, Node())
-    assert names(answer) == ["a", "b"]
-    assert isinstance(answer, Answer)
-    assert answer.record.header() == "passed; reason=shadow"
-    tasks = list(which.rescorer._endpoints._shadow._running)
-    for task in tasks:
+async def compared(which: Watched) -> None:
+    """Wait for the comparisons of `mode: shadow`."""
+    for task in list(which.rescorer._endpoints._shadow._running):
         await task
-    [comparison] = told.shadows
-    assert (comparison.mapping, comparison.kendall_tau, comparison.overlap_at_10) == ("i", -1.0, 1.0)
+
+
+@pytest.mark.parametrize("target", ["/i/_search", "/i/_search/template", "/i/_async_search"])
+async def test_in_shadow_mode_the_client_s_request_goes_on_and_the_window_is_compared(target: str) -> None:
+    which, told = rescorer(GivenScorer(falling), mapping={"mode": "shadow"})
+    node = Rendering() if "template" in target else Node()
+    with_ext = b'{"query":{"match":{"t":"x"}},"size":2,"ext":{"rescore":{}}}'
+    passed = await ask(which, node, target=target)
+    assert isinstance(passed, Passed)
+    assert (passed.record.header(), passed.record.mapping, passed.body) == ("passed; reason=shadow", "i", None)
+    if "template" not in target:
+        stripped = await ask(which, node, target=target, body=with_ext)
+        assert isinstance(stripped, Passed)
+        assert stripped.body == b'{"query":{"match":{"t":"x"}},"size":2}'
+    await compared(which)
+    assert {(found.mapping, found.kendall_tau, found.overlap_at_10) for found in told.shadows} == {("i", -1.0, 1.0)}
+    assert all("_async_search" not in asked for asked in node.targets)
     await which.rescorer.close()
+
+
+async def test_in_shadow_mode_searches_of_several_are_left_as_they_came() -> None:
+    which, told = rescorer(GivenScorer(falling), mapping={"mode": "shadow"})
+    passed = await ask(which, Node(), target="/_msearch", body=_two())
+    assert isinstance(passed, Passed)
+    assert (passed.record.header(), passed.body) == ("passed; reason=shadow", None)
+    await compared(which)
+    assert [found.kendall_tau for found in told.shadows] == [-1.0, -1.0]
+    await which.rescorer.close()
+
+
+async def test_comparisons_are_few_at_a_time_and_dropped_when_too_many_wait() -> None:
+    class Held(Node):
+        running = highest = 0
+
+        async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+            self.running += 1
+            self.highest = max(self.highest, self.running)
+            if self.running == 4:
+                held.set()
+            await held.wait()
+            self.running -= 1
+            return await super().fetch(method, target, body, timeout)
+
+    held = asyncio.Event()
+    which, told = rescorer(GivenScorer(falling), mapping={"mode": "shadow"})
+    node = Held()
+    for _ in range(80):
+        await ask(which, node)
+    await compared(which)
+    assert (len(told.shadows), node.highest) == (64, 4)
+    await which.rescorer.close()
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_comparison_that_fails_costs_nothing(status: int) -> None:
+    which, told = rescorer(GivenScorer(raising(BackendFailed("broken"))), mapping={"mode": "shadow"})
+    assert isinstance(await ask(which, Node(status=status)), Passed)
+    await compared(which)
+    assert told.shadows == []
 
 
 async def test_split_mode_decides_by_the_header_and_each_session_alike() -> None:
@@ -371,7 +437,7 @@ async def test_texts_of_several_searches_are_looked_up_a_few_at_a_time(parameter
 
     which, _ = rescorer(GivenScorer(falling))
     node = Counting()
-    search = b'{"index":"i"}\n{"query":{"match":{"t":"x"}},"_source":false}\n'
+    search = b'{"index":"i"}\n{"query":{"match":{"t":"x"}},"_source":false,"size":4}\n'
     answer = await ask(which, node, target=f"/_msearch{parameter}", body=search * 20)
     assert isinstance(answer, Answer)
     assert (len(node.bodies), node.highest) == (21, most)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.model import Fusion
-from sidecar.search.explain import node, spelled, with_fields
+from sidecar.search.explain import node, spelled, unscored_node, with_fields
 
 
 def test_the_parent_node_keeps_elasticsearchs_bytes() -> None:
@@ -27,10 +27,13 @@ def test_the_parent_node_keeps_elasticsearchs_bytes() -> None:
     }
 
 
-def test_a_hit_after_the_window_says_so() -> None:
-    tree = json.loads(node(b"{}", 0.1, None, "m", Fusion()))
-    assert tree["description"].startswith("after the rescored window")
-    assert tree["details"] == [{}]
+@pytest.mark.parametrize(
+    ("in_window", "start"), [(False, "after the rescored window"), (True, "no text to score; keeps its place")]
+)
+def test_a_hit_that_was_not_scored_says_why(in_window: bool, start: str) -> None:
+    tree = json.loads(unscored_node(b"{}", 0.1, in_window=in_window))
+    assert tree["description"].startswith(start)
+    assert (tree["value"], tree["details"]) == (0.1, [{}])
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.model import IndexMapping
+from sidecar.search.first_stage import read
 from sidecar.search.plan import RescorePlan, plan
-from sidecar.search.response import apply, number, read
+from sidecar.search.response import apply, number
 from sidecar.search.types import SearchRequest
 
 # Values whose spelling a decoder would lose: huge and tiny numbers, escapes, duplicate keys, white space, depth.

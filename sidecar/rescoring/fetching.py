@@ -1,0 +1,113 @@
+"""What is asked of Elasticsearch for one planned search: its window, the texts that lacks, the rest of the page.
+
+Each part of a list is asked for by a request of its own, so that whatever a page shows besides its window cannot
+keep the window from being what it is for every other page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from sidecar.errors import UpstreamError
+from sidecar.reasons import Reason
+from sidecar.search import lookup
+from sidecar.search.client_search import UpstreamSearch
+from sidecar.search.first_stage import FirstStage, read, with_rest, with_rest_of_all
+from sidecar.search.plan import RescorePlan
+from sidecar.upstream_types import Fetch, UpstreamAnswer
+
+Send = Callable[[UpstreamSearch], Awaitable[UpstreamAnswer]]
+"""``await send(search)`` asks for one search, on its own or as one of several.
+
+Raises:
+    UpstreamError: Elasticsearch did not answer.
+"""
+
+
+def alone(fetch: Fetch) -> Send:
+    """Return what sends a search as a request of its own."""
+
+    async def send(search: UpstreamSearch) -> UpstreamAnswer:
+        return await fetch(search.method, search.target, search.body, None)
+
+    return send
+
+
+def read_or_none(body: bytes, plan: RescorePlan) -> FirstStage | None:
+    """Read a search answer; None when it is not one that can be taken apart exactly."""
+    try:
+        return read(body, plan)
+    except ValueError:
+        return None
+
+
+def window(body: bytes, plan: RescorePlan) -> FirstStage | Reason:
+    """Read the answer to the window's request, or say why it is of no use."""
+    first = read_or_none(body, plan)
+    if first is None:
+        return Reason.UNREADABLE_ANSWER
+    return Reason.WIDENED_PARTIAL if first.partial else first
+
+
+async def completed(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage | Reason:
+    """Return the window with its texts and with the rest of the page, or the reason why there is none.
+
+    Raises:
+        UpstreamError: Elasticsearch did not answer.
+    """
+    try:
+        whole = await _with_rest(first, plan, send)
+    except UpstreamError as problem:
+        if problem.reason != Reason.ANSWER_TOO_LARGE:
+            raise
+        return problem.reason
+    return await with_texts(whole, plan, send) if isinstance(whole, FirstStage) else whole
+
+
+async def with_texts(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage:
+    """Return the window with all its texts; those that cannot be had are counted."""
+    searches = lookup.requests(first, plan)
+    if not searches:
+        return first
+    fields: lookup.Fields = {}
+    for search in searches:
+        fields |= await _looked_up(search, send)
+    return lookup.completed(first, plan, fields)
+
+
+async def _looked_up(search: UpstreamSearch, send: Send) -> lookup.Fields:
+    """Look texts up. Elasticsearch's own answer is here already: no failure may cost it."""
+    try:
+        upstream = await send(search)
+        return lookup.found(upstream.body) if upstream.status == 200 else {}
+    except (UpstreamError, ValueError):
+        return {}
+
+
+async def _with_rest(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage | Reason:
+    if plan.window.rest_size == 0 or len(first.hits) < plan.window.fetched:
+        return first
+    rest = await _part(plan.rest, plan, send)
+    if isinstance(rest, Reason):
+        return rest
+    joined = with_rest(first, rest, plan.window.rest_size)
+    return joined if joined is not None else await _once_each(first, rest, plan, send)
+
+
+async def _once_each(first: FirstStage, rest: FirstStage, plan: RescorePlan, send: Send) -> FirstStage | Reason:
+    """Return the window with a rest of which some hits were in the window: each hit once, the page still full."""
+    page = plan.window
+    if page.exact:
+        return with_rest_of_all(first, rest, 0, page.rest_size)
+    everything = await _part(plan.all_at_once, plan, send)
+    if isinstance(everything, Reason):
+        return everything
+    return with_rest_of_all(first, everything, page.rest_from - page.fetched, page.rest_size)
+
+
+async def _part(search: UpstreamSearch, plan: RescorePlan, send: Send) -> FirstStage | Reason:
+    """Ask for another part of the list; an error is one that the client's own request would meet, too."""
+    upstream = await send(search)
+    if upstream.status != 200:
+        return Reason.WIDENED_REFUSED
+    return read_or_none(upstream.body, plan) or Reason.UNREADABLE_ANSWER
