@@ -46,22 +46,21 @@ class Rescorer:
         self.config = config
 
     async def search(self, route: Route[Handle], incoming: Incoming) -> Outcome:
-        """Say what becomes of one search; its body is read only where that depends on it.
+        """Say what becomes of one search; where no mapping applies, its body may still hold our `ext.rescore`.
 
         Raises:
             UpstreamError: Elasticsearch did not answer.
         """
         config = self.config
-        match = await self._match(route, incoming, config)
-        if isinstance(match, PassThrough):
-            return _passed(match)
+        found = await self._match(route, incoming, config)
+        passed, match = (found, None) if isinstance(found, PassThrough) else (None, found)
         body = await incoming.read()
         if isinstance(body, Reason):
-            return _passed(PassThrough(body), match)
+            return _passed(passed or PassThrough(body), match)
         headers, target = incoming.headers, incoming.target
         request = SearchRequest(method=incoming.method, target=target, body=body, headers=headers)
         index, words, fetch = route.index, route.words, incoming.fetch
-        call = Call(index=index, words=words, match=match, request=request, config=config, fetch=fetch)
+        call = Call(index=index, words=words, match=match, passed=passed, request=request, config=config, fetch=fetch)
         return await self._outcome(route, call)
 
     async def _match(self, route: Route[Handle], incoming: Incoming, config: Config) -> Match | PassThrough | None:

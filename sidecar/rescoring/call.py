@@ -9,7 +9,7 @@ from typing import Protocol
 from sidecar.config.match import Match
 from sidecar.config.model import Config
 from sidecar.reasons import Reason
-from sidecar.search.types import SearchRequest
+from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch, UpstreamAnswer
 
 
@@ -51,7 +51,8 @@ class Call:
     Attributes:
         index: the index expression in its path, None where there is none.
         words: the path's segments behind it.
-        match: the mapping of ``index``; None where only the body tells the indices.
+        match: the mapping of ``index``; None where only the body tells the indices, or where none applies.
+        passed: why no mapping applies, where the request line alone tells so.
         request: the request, whole.
         config: the configuration in force when it came.
         fetch: asks Elasticsearch with the client's own headers and credentials.
@@ -60,6 +61,7 @@ class Call:
     index: str | None
     words: tuple[str, ...]
     match: Match | None
+    passed: PassThrough | None
     request: SearchRequest
     config: Config
     fetch: Fetch

@@ -24,7 +24,7 @@ from sidecar.rescoring.templates import Templates
 from sidecar.scoring.types import Scorer
 from sidecar.search import routes
 from sidecar.search.multi import SubSearch
-from sidecar.search.plan import without_override
+from sidecar.search.plan import may_override, without_override
 from sidecar.search.routes import Endpoint, Route
 from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.upstream_types import Fetch
@@ -32,6 +32,7 @@ from sidecar.upstream_types import Fetch
 MatchName = Callable[[str | None], Awaitable[Match | PassThrough]]
 _POST = frozenset({"POST"})
 _GET = frozenset({"GET"})
+_SEVERAL = frozenset({"msearch", "msearch_template", "fleet_msearch"})
 
 
 class Endpoints:
@@ -66,20 +67,22 @@ class Endpoints:
         Raises:
             UpstreamError: Elasticsearch did not answer.
         """
-        handler = route.endpoint.handler
-        return PassThrough(handler) if isinstance(handler, Reason) else await handler(self, call)
+        name, handler = route.endpoint.name, route.endpoint.handler
+        if isinstance(handler, Reason):
+            return await self.passed(name, call, PassThrough(handler))
+        return await self.passed(name, call, call.passed) if call.passed else await handler(self, call)
 
     async def search(self, call: Call) -> Answer | PassThrough:
         """Answer `_search`."""
-        return await self._one(call, self._single.answer)
+        return await self._one("search", call, self._single.answer)
 
     async def template(self, call: Call) -> Answer | PassThrough:
         """Answer `_search/template`."""
-        return await self._one(call, self._templates.answer)
+        return await self._one("search_template", call, self._templates.answer)
 
     async def submit(self, call: Call) -> Answer | PassThrough:
         """Answer `_async_search`."""
-        return await self._one(call, self._async.submit)
+        return await self._one("async_search", call, self._async.submit)
 
     async def several(self, call: Call) -> Answer | PassThrough:
         """Answer `_msearch`."""
@@ -102,20 +105,41 @@ class Endpoints:
         pattern = None if call.match is None else call.match.pattern
         return answer.from_upstream(upstream, RescoreRecord(outcome="passed", reason=Reason.PIT_OPEN, mapping=pattern))
 
-    async def _one(self, call: Call, handle: AnswerOne) -> Answer | PassThrough:
+    async def _one(self, name: str, call: Call, handle: AnswerOne) -> Answer | PassThrough:
         """Answer one search; one whose path names no index is on a point in time, or on all indices."""
         request = call.request
         if call.match is not None:
             return await handle(call.match, request, call.fetch)
-        name = pit_id(request.body)
-        expression = None if name is None else await self._points.find(name, request, call.fetch)
+        pit = pit_id(request.body)
+        expression = None if pit is None else await self._points.find(pit, request, call.fetch)
         matched = expression if isinstance(expression, PassThrough) else await self._match(call)(expression)
         if isinstance(matched, PassThrough):
-            return replace(matched, body=without_override(request))
+            return await self.passed(name, call, matched)
         answered = await handle(matched, request, call.fetch)
-        if name is not None and isinstance(answered, Answer):
-            self._points.follow(answered.body, name)
+        if pit is not None and isinstance(answered, Answer):
+            self._points.follow(answered.body, pit)
         return answered
+
+    async def passed(self, name: str, call: Call, found: PassThrough) -> Answer | PassThrough:
+        """Answer what no mapping applies to: it goes on less our `ext.rescore`, which Elasticsearch would refuse.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
+        request = call.request
+        if not may_override(request.body):
+            return found
+        if name == "search_template":
+            return await self._templates.passed(found, request, call.fetch)
+        if name not in _SEVERAL:
+            return replace(found, body=without_override(request))
+        several = self._templates.answer_several if name == "msearch_template" else self._multi.answer
+
+        async def pass_each(_: SubSearch) -> PassThrough:
+            return found
+
+        answered = await several(request, pass_each, call.fetch, strict=False)
+        return replace(answered, reason=found.reason) if isinstance(answered, PassThrough) else answered
 
     def _match(self, call: Call) -> MatchName:
         async def match(expression: str | None) -> Match | PassThrough:

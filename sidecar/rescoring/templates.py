@@ -18,6 +18,7 @@ from sidecar.rescoring.multi_fetch import Asked, Planned
 from sidecar.rescoring.single import SingleSearch
 from sidecar.search import filter_path, multi, templates
 from sidecar.search.multi import SubSearch
+from sidecar.search.plan import may_override, without_override
 from sidecar.search.routes import parameters
 from sidecar.search.types import PassThrough, SearchRequest
 from sidecar.search.unsuitable import json_body
@@ -46,11 +47,21 @@ class Templates:
             return PassThrough(Reason.TEMPLATE_FAILED)
         search = templates.as_search(request, body)
         found = await self._single.answer(match, search, fetch)
-        if isinstance(found, Answer) or found.body is None:
+        return found if isinstance(found, Answer) else await _sent(found, search, fetch, match.pattern)
+
+    async def passed(self, found: PassThrough, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
+        """Answer a template search that no mapping applies to: rendered only where it may hold our `ext.rescore`.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
+        if not may_override(request.body) or not templates.takes_parameters(request.target):
             return found
-        upstream = await fetch(search.method, search.target, found.body, None)
-        record = RescoreRecord(outcome="passed", reason=found.reason, mapping=match.pattern)
-        return answer.from_upstream(upstream, record)
+        body = await _render(request.body, request, fetch)
+        if body is None:
+            return found
+        search = templates.as_search(request, body)
+        return await _sent(replace(found, body=without_override(search)), search, fetch)
 
     async def answer_several(
         self, request: SearchRequest, match: MatchSub, fetch: Fetch, *, strict: bool
@@ -85,14 +96,27 @@ class Templates:
     ) -> tuple[SubSearch, Planned]:
         """Give the search that a template of several stands for, and its plan."""
         found = await match(sub)
-        if isinstance(found, PassThrough):
+        if isinstance(found, PassThrough) and not may_override(sub.body):
             return sub, found
         async with gate:
             body = await _render(sub.body, request, fetch)
         if body is None:
-            return sub, PassThrough(Reason.TEMPLATE_FAILED)
+            return sub, found if isinstance(found, PassThrough) else PassThrough(Reason.TEMPLATE_FAILED)
         search = replace(sub, body=body)
-        return search, await self._single.plan(found, multi.as_search(search, request), fetch)
+        whole = multi.as_search(search, request)
+        if isinstance(found, PassThrough):
+            return search, replace(found, body=without_override(whole))
+        return search, await self._single.plan(found, whole, fetch)
+
+
+async def _sent(
+    found: PassThrough, search: SearchRequest, fetch: Fetch, pattern: str | None = None
+) -> Answer | PassThrough:
+    """Send the search that a template stands for where that had our `ext.rescore`; else the template goes on."""
+    if found.body is None:
+        return found
+    upstream = await fetch(search.method, search.target, found.body, None)
+    return answer.from_upstream(upstream, RescoreRecord(outcome="passed", reason=found.reason, mapping=pattern))
 
 
 async def _render(template: bytes, request: SearchRequest, fetch: Fetch) -> bytes | None:

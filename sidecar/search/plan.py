@@ -119,12 +119,17 @@ def plan(
 
 def without_override(request: SearchRequest) -> bytes | None:
     """Give a search's body less our `ext.rescore`, None where there is nothing to take out of it."""
-    if b"rescore" not in request.body:
+    if not may_override(request.body):
         return None
     try:
         return _read(request, parameters(request.target)).stripped
     except ValueError:
         return None
+
+
+def may_override(text: bytes) -> bool:
+    """Tell whether a text may hold our `ext.rescore`, by its bytes alone; names may be spelt in escapes."""
+    return b"rescore" in text or b"\\u" in text
 
 
 def target_without_override(request: SearchRequest) -> str | None:

@@ -181,3 +181,16 @@ async def test_a_node_without_these_modules_says_so_itself(elasticsearch_url: st
         assert "no handler found" in got["error"]
         status, outcome, got = await post(sidecar, "/articles/_search/template", TEMPLATE)
         assert (status, outcome) == (400, "passed; reason=template_failed")
+
+
+async def test_templates_on_unmapped_indices_lose_the_override(sidecar: Sidecar, stand_in: StandIn) -> None:
+    search = {**FOX, "ext": {"rescore": {}}}
+    for body in ({"source": search}, {"source": json.dumps(search)}):
+        status, outcome, got = await post(sidecar, "/nowhere*/_search/template", body)
+        assert (status, outcome, got["hits"]["hits"]) == (200, "passed; reason=no_mapping", [])
+        lines = [{"index": "nowhere*"}, body, {"index": "articles"}, TEMPLATE]
+        status, outcome, got = await post(sidecar, "/_msearch/template", ndjson(*lines))
+        assert (status, outcome) == (200, "reranked; reranked=1; passed=1; failed=0")
+        assert [item["status"] for item in got["responses"]] == [200, 200]
+    assert (await post(sidecar, "/nowhere*/_search/template", TEMPLATE))[1] == "passed; reason=no_mapping"
+    assert stand_in.seen[-1] == "/nowhere*/_search/template"
