@@ -1,4 +1,4 @@
-"""The rescorer: what the proxy asks about a search. Matches it, and says what becomes of it."""
+"""The rescorer: what the proxy asks about a search. Matches it, and hands it to the handler of its endpoint."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from collections.abc import Callable
 from sidecar.config.match import Match
 from sidecar.config.model import Config
 from sidecar.errors import UpstreamError
-from sidecar.events import RescoreObserver, RescoreRecord
+from sidecar.events import RescoreObserver
 from sidecar.reasons import Reason
-from sidecar.rescoring import answer
-from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.call import Call, Incoming
-from sidecar.rescoring.endpoints import Endpoints, Handle
-from sidecar.rescoring.matching import match_expression
-from sidecar.rescoring.outcome import Outcome, Passed, Rejected
-from sidecar.rescoring.resolver import IndexResolver
+from sidecar.rescoring.endpoints import ENDPOINTS
+from sidecar.rescoring.matching import Matcher
+from sidecar.rescoring.multi import MultiSearch
+from sidecar.rescoring.outcome import FAILURE, Answered, Outcome, Rejected, failure_message, passed
+from sidecar.rescoring.pipeline import Pipeline
+from sidecar.rescoring.planning import Planner
+from sidecar.rescoring.remembered import Remembered
+from sidecar.rescoring.services import Handler, Services
+from sidecar.rescoring.shadow import Shadow
+from sidecar.rescoring.single import Search
 from sidecar.scoring.types import Scorer
-from sidecar.search.plan import target_without_override, without_override
-from sidecar.search.routes import Route
-from sidecar.search.types import PassThrough, SearchRequest
+from sidecar.search.request import SearchRequest
+from sidecar.search.routes import Endpoint, Route
 
 _log = logging.getLogger("sidecar.rescorer")
 
@@ -37,77 +40,90 @@ class Rescorer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
-        resolver = IndexResolver(config.upstream.resolve_ttl, clock)
-        self._resolver = resolver
-        self._endpoints = Endpoints(scorer, frozenset(config.engine.models), observer, resolver, clock)
+        self._matcher = Matcher(config.upstream.resolve_ttl, clock)
+        self._shadow = Shadow(scorer, observer, clock)
+        pipeline = Pipeline(scorer, clock)
+        services = Services(
+            matcher=self._matcher,
+            planner=Planner(self._matcher, pipeline, frozenset(config.engine.models)),
+            pipeline=pipeline,
+            shadow=self._shadow,
+            submitted=Remembered(size=lambda plan: len(plan.search.text)),
+        )
+        self._handlers = {row.name: _handler(row)(services) for row in ENDPOINTS}
 
     def use(self, config: Config) -> None:
         """Take a new configuration for searches from now on."""
         self.config = config
 
-    async def search(self, route: Route[Handle], incoming: Incoming) -> Outcome:
+    async def search(self, route: Route[Handler], incoming: Incoming) -> Outcome:
         """Say what becomes of one search; where no mapping applies, its body may still hold our `ext.rescore`.
 
         Raises:
             UpstreamError: Elasticsearch did not answer.
         """
         config = self.config
-        found = await self._match(route, incoming, config)
-        passed, match = (found, None) if isinstance(found, PassThrough) else (None, found)
+        match = await self._match(route, incoming, config)
         body = await incoming.read()
+        request = SearchRequest(
+            method=incoming.method,
+            target=incoming.target,
+            body=b"" if isinstance(body, Reason) else body,
+            headers=incoming.headers,
+        )
+        call = Call(
+            index=route.index,
+            words=route.words,
+            match=match,
+            request=request,
+            config=config,
+            fetch=incoming.fetch,
+        )
         if isinstance(body, Reason):
-            return _passed(passed or PassThrough(body), match)
-        headers, target = incoming.headers, incoming.target
-        request = SearchRequest(method=incoming.method, target=target, body=body, headers=headers)
-        index, words, fetch = route.index, route.words, incoming.fetch
-        call = Call(index=index, words=words, match=match, passed=passed, request=request, config=config, fetch=fetch)
-        return await self._outcome(route, call)
+            return passed(match if isinstance(match, Reason) else body, call)
+        return await self._handled(route, call)
 
-    async def _match(self, route: Route[Handle], incoming: Incoming, config: Config) -> Match | PassThrough | None:
+    async def _match(self, route: Route[Handler], incoming: Incoming, config: Config) -> Match | Reason | None:
         """Find the mapping by the request line alone, None where it takes the body."""
         if isinstance(route.endpoint.handler, Reason):
-            return PassThrough(route.endpoint.handler)
+            return route.endpoint.handler
         if not config.indices:
-            return PassThrough(Reason.NO_MAPPING)
-        if route.index is None or route.endpoint.late:
-            return self._endpoints.refusal(route)
+            return Reason.NO_MAPPING
+        if route.index is None or route.endpoint.several:
+            return None
         try:
-            return await match_expression(route.index, config, self._resolver, incoming.headers, incoming.fetch)
+            return await self._matcher.expression(route.index, config, incoming.headers, incoming.fetch)
         except Exception:
             _log.exception("an index expression could not be matched; the client gets Elasticsearch's own answer")
-            return PassThrough(Reason.INTERNAL_ERROR)
+            return Reason.INTERNAL_ERROR
 
-    async def _outcome(self, route: Route[Handle], call: Call) -> Outcome:
+    async def _handled(self, route: Route[Handler], call: Call) -> Outcome:
         try:
-            found = await self._endpoints.answer(route, call)
+            outcome = await self._handlers[route.endpoint.name](call)
         except UpstreamError as problem:
             if problem.reason != Reason.ANSWER_TOO_LARGE:
                 raise
-            found = PassThrough(problem.reason, body=without_override(call.request))
+            return passed(problem.reason, call)
         except Exception:
             _log.exception("a search could not be rescored; the client gets Elasticsearch's own answer")
-            found = PassThrough(Reason.INTERNAL_ERROR, body=without_override(call.request))
-        if isinstance(found, PassThrough):
-            return _passed(found, call.match, target_without_override(call.request))
-        return _strict(found) if call.config.on_failure == "error" else found
+            return passed(Reason.INTERNAL_ERROR, call)
+        return _strict(outcome) if call.strict else outcome
 
     async def close(self) -> None:
         """Stop background comparisons."""
-        await self._endpoints.close()
+        await self._shadow.close()
 
 
-def _passed(found: PassThrough, match: Match | None = None, target: str | None = None) -> Passed:
-    record = RescoreRecord(
-        outcome="failed" if found.reason == Reason.INTERNAL_ERROR else "passed",
-        reason=found.reason,
-        mapping=found.mapping if match is None else match.pattern,
-    )
-    return Passed(record=record, body=found.body, target=target)
+def _handler(row: Endpoint[Handler]) -> Handler:
+    """Return what answers an endpoint; one that is never rescored still goes on less our `ext.rescore`."""
+    if isinstance(row.handler, Reason):
+        return MultiSearch if row.several else Search
+    return row.handler
 
 
-def _strict(found: Answer) -> Answer | Rejected:
+def _strict(outcome: Outcome) -> Outcome:
     """Refuse a search whose scoring failed (`on_failure: error`); several searches have said so each for itself."""
-    record = found.record
-    if record.outcome != "failed" or record.parts:
-        return found
-    return Rejected(record=record, status=503, kind=answer.FAILURE, message=answer.failure_reason(record))
+    record = outcome.record
+    if not isinstance(outcome, Answered) or record.outcome != "failed" or record.parts:
+        return outcome
+    return Rejected(record=record, status=503, kind=FAILURE, message=failure_message(record))

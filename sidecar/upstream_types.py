@@ -15,8 +15,8 @@ class UpstreamAnswer:
     body: bytes
 
 
-Fetch = Callable[[str, str, bytes | None, float | None], Awaitable[UpstreamAnswer]]
-"""``await fetch(method, target, body, timeout_s)``, with the client's own headers and credentials.
+Fetch = Callable[[str, str, bytes | None], Awaitable[UpstreamAnswer]]
+"""``await fetch(method, target, body)``, with the client's own headers and credentials.
 
 Raises:
     UpstreamError: Elasticsearch did not answer.

@@ -25,7 +25,7 @@ from sidecar.commands.options import configuration
 from sidecar.config.match import match
 from sidecar.config.model import Config, IndexMapping
 from sidecar.errors import ConfigError, InputError, StartupError
-from sidecar.search.types import PassThrough
+from sidecar.reasons import Reason
 
 if TYPE_CHECKING:
     from sidecar.evaluation.experiment import Experiment
@@ -142,8 +142,8 @@ def _mapped(args: argparse.Namespace) -> tuple[Config, IndexMapping]:
     """Give the configuration and the mapping of the index that is searched."""
     config = _configuration(args, args.index)
     found = match(config.indices, args.index.split(","))
-    if isinstance(found, PassThrough):
-        raise ConfigError([f"no mapping for {args.index!r} ({found.reason}): give --field NAME, or a key of `indices`"])
+    if isinstance(found, Reason):
+        raise ConfigError([f"no mapping for {args.index!r} ({found}): give --field NAME, or a key of `indices`"])
     return config, found.mapping
 
 

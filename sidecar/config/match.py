@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
-from sidecar.search.types import PassThrough
 from sidecar.search.wildcard import matches, overlap
 
 _EVERY = "*"
 _DATA = "::data"
-_NONE = PassThrough(Reason.NO_MAPPING)
-_MIXED = PassThrough(Reason.MIXED_MAPPINGS)
+_NONE = Reason.NO_MAPPING
+_MIXED = Reason.MIXED_MAPPINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Match:
     expression: str | None = None
 
 
-def match(indices: Mapping[str, IndexMapping], names: Sequence[str]) -> Match | PassThrough:
+def match(indices: Mapping[str, IndexMapping], names: Sequence[str]) -> Match | Reason:
     """Find the one mapping that holds for all names, index names or parts of an index expression.
 
     Passes through as `no_mapping` when none holds for any of them, and as `mixed_mappings` when they differ:
@@ -76,7 +75,7 @@ def _without_date_math(name: str) -> str:
     return "".join(out)
 
 
-def _match_one(indices: Mapping[str, IndexMapping], ranked: Sequence[str], expression: str) -> Match | PassThrough:
+def _match_one(indices: Mapping[str, IndexMapping], ranked: Sequence[str], expression: str) -> Match | Reason:
     best = next((pattern for pattern in ranked if covers(pattern, expression)), None)
     if best is None:
         return _NONE

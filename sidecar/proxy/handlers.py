@@ -17,26 +17,20 @@ from sidecar.errors import UpstreamError
 from sidecar.events import RescoreObserver, RescoreRecord, SearchStart, Tell, watched
 from sidecar.proxy import bodies, content_coding
 from sidecar.proxy.headers import Headers, decoded, end_to_end, lowered, typed_as_json, value_of, without
-from sidecar.proxy.places import Pace
 from sidecar.proxy.raw_response import RawResponse, error_response
 from sidecar.proxy.refusals import origin_form, refusal
 from sidecar.proxy.upstream import Upstream
 from sidecar.reasons import Reason
-from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.call import Incoming
-from sidecar.rescoring.endpoints import Handle, route
-from sidecar.rescoring.outcome import Outcome, Passed, Rejected
+from sidecar.rescoring.endpoints import route
+from sidecar.rescoring.outcome import Answered, Outcome, Passed, Rejected
+from sidecar.rescoring.services import Handler as EndpointHandler
 from sidecar.search.routes import Route
 from sidecar.upstream_types import UpstreamAnswer
 
 _log = logging.getLogger("sidecar.proxy")
 _RESET = struct.pack("ii", 1, 0)  # lingering for no time: closing sends a reset (socket(7))
-_STATUS = {Reason.UPSTREAM_TIMEOUT: 504, Reason.UPSTREAM_BUSY: 429}
-_WHOLE = 64 << 10
-"""Bytes of a body that are waited for before a request takes a place among those under way to Elasticsearch."""
-_REPEATABLE = frozenset({"search", "msearch", "search_template", "msearch_template"})
-"""Endpoints whose requests change nothing, whatever their method."""
-_SLOW = "the client is slow, and others need its connection to Elasticsearch"
+_STATUS = {Reason.UPSTREAM_TIMEOUT: 504}
 
 
 class Rescorer(Protocol):
@@ -47,7 +41,7 @@ class Rescorer(Protocol):
         """The configuration in force."""
         ...
 
-    async def search(self, route: Route[Handle], incoming: Incoming) -> Outcome:
+    async def search(self, route: Route[EndpointHandler], incoming: Incoming) -> Outcome:
         """Say what becomes of one search; its body is read only where that depends on it."""
         ...
 
@@ -75,12 +69,11 @@ class Handler:
             if found is None:
                 return await exchange.forward()
             with watched(self._observer, SearchStart(endpoint=found.endpoint.name, headers=exchange.headers)) as tell:
-                exchange.repeatable = found.endpoint.name in _REPEATABLE
                 return await self._search(exchange, found, tell)
         except UpstreamError as problem:
             return _rejected(exchange.unanswered(problem), searched=False)
 
-    async def _search(self, exchange: _Exchange, found: Route[Handle], tell: Tell) -> web.StreamResponse:
+    async def _search(self, exchange: _Exchange, found: Route[EndpointHandler], tell: Tell) -> web.StreamResponse:
         try:
             outcome = await self._rescorer.search(found, exchange)
             if isinstance(outcome, Passed):
@@ -104,9 +97,6 @@ class _Exchange:
         self._upstream = upstream
         self._body: bytes | AsyncIterator[bytes] | None = None
         self._headers = without(end_to_end(headers), ("expect",))  # 100-continue is answered here
-        self._pace = Pace(self._make_room)
-        self._answering = False
-        self.repeatable = False
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -121,7 +111,7 @@ class _Exchange:
     async def read(self) -> bytes | Reason:
         """Read and decode the client's body, or give the reason why it can only be streamed."""
         limit = self.config.max_search_body
-        raw, rest = await bodies.read_up_to(self.request, limit, self.patience, self._pace)
+        raw, rest = await bodies.read_up_to(self.request, limit, self.patience)
         self._body = raw if rest is None else rest
         if rest is not None:
             return Reason.BODY_TOO_LARGE
@@ -132,11 +122,11 @@ class _Exchange:
         except ValueError:
             return Reason.BODY_ENCODING
 
-    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
         """Ask Elasticsearch with the client's own headers and credentials."""
         own = typed_as_json(self._headers) if body and not self.request.body_exists else self._headers
         sent = [(name, value) for name, value in own if not name.lower().startswith("x-rescore-")]
-        return await self._upstream.fetch(method, target, sent, body, timeout, self.config.max_search_answer)
+        return await self._upstream.fetch(method, target, sent, body, None, self.config.max_search_answer)
 
     async def forward(self, passed: Passed | None = None, tell: Tell | None = None) -> RawResponse:
         """Stream the request to Elasticsearch and its answer back; tell what became of a search once it is answered.
@@ -146,10 +136,7 @@ class _Exchange:
         """
         if passed is not None:
             self._edit(passed)
-        body = await self._unsent() or None
-        async with self._upstream.open(
-            self.method, self.target, self._headers, body, read=self.repeatable, pace=self._pace
-        ) as response:
+        async with self._upstream.open(self.method, self.target, self._headers, self._unsent() or None) as response:
             if passed is not None and tell is not None:
                 tell(passed.record)
             added = [] if passed is None else [("X-Rescore", passed.record.header())]
@@ -161,24 +148,14 @@ class _Exchange:
             self._body = passed.body
             self._headers = without(self._headers, ("content-encoding", "content-length"))
 
-    async def _unsent(self) -> bytes | AsyncIterator[bytes] | None:
-        """Return the body to forward: whole where it is short, else what was read and the rest as it arrives."""
-        if self._body is None:
-            raw, rest = await bodies.read_up_to(self.request, _WHOLE, self.patience, self._pace)
-            self._body = raw if rest is None else rest
-        return self._body
-
-    def _make_room(self) -> None:
-        if self._answering:
-            self._break_off(_SLOW)
-        else:
-            bodies.give_up(self.request, _SLOW)
+    def _unsent(self) -> bytes | AsyncIterator[bytes] | None:
+        """Give the body to forward: as far as it was read, and the rest as it arrives."""
+        return bodies.of(self.request, self.patience) if self._body is None else self._body
 
     async def _stream(self, response: aiohttp.ClientResponse, added: Headers) -> RawResponse:
         kept = end_to_end(decoded(response.raw_headers))
         answer = RawResponse(response.status, response.reason, [*kept, *added])
         await answer.prepare(self.request)
-        self._answering = True
         try:
             await self._copy(response.content, answer)
         except (aiohttp.ClientError, OSError) as problem:
@@ -200,11 +177,9 @@ class _Exchange:
         async for piece in content.iter_any():
             # The last piece leaves together with the answer's end: one packet for a small answer, not two.
             writing = answer.write_eof(piece) if content.at_eof() else answer.write(piece)
-            self._pace.moved(len(piece))
             try:
-                with self._pace:
-                    async with asyncio.timeout(self.patience):
-                        await writing
+                async with asyncio.timeout(self.patience):
+                    await writing
             except TimeoutError:  # it would hold a connection to Elasticsearch for as long as it likes
                 self._break_off("a client did not take its answer within upstream.read_timeout")
                 raise
@@ -222,7 +197,7 @@ class _Exchange:
             transport.abort()
 
 
-def _whole(answer: Answer) -> RawResponse:
+def _whole(answer: Answered) -> RawResponse:
     """Give a whole answer, uncompressed: the sidecar sits next to its clients."""
     headers = end_to_end(answer.headers)
     length = [("Content-Length", str(len(answer.body)))]
@@ -231,7 +206,6 @@ def _whole(answer: Answer) -> RawResponse:
 
 def _rejected(outcome: Rejected, *, searched: bool = True) -> RawResponse:
     added = _told(outcome.record) if searched else []
-    added += [("Retry-After", "1")] if outcome.status == 429 else []
     return error_response(outcome.status, outcome.kind, outcome.message, added)
 
 

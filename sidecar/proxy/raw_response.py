@@ -7,8 +7,7 @@ from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
 from sidecar.proxy.headers import Headers, head, one_spelling
-from sidecar.rescoring.answer import elasticsearch_error
-from sidecar.search.dialect import ELASTICSEARCH
+from sidecar.search.error_body import JSON_HEADERS, error_body
 
 
 class RawResponse(web.StreamResponse):
@@ -58,10 +57,9 @@ class RawResponse(web.StreamResponse):
 
 def error_response(status: int, kind: str, reason: str, added: Headers = ()) -> RawResponse:
     """Return an error of the sidecar's own in Elasticsearch's shape."""
-    body = elasticsearch_error(status, kind, reason)
+    body = error_body(status, kind, reason)
     headers = [
-        ("Content-Type", "application/json"),
-        *ELASTICSEARCH.product,
+        *JSON_HEADERS,
         ("Content-Length", str(len(body))),
         *added,
     ]

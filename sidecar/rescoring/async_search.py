@@ -14,22 +14,21 @@ import msgspec
 from sidecar.config.match import Match
 from sidecar.events import RescoreRecord
 from sidecar.reasons import Reason
-from sidecar.rescoring import answer
-from sidecar.rescoring.answer import Answer
+from sidecar.rescoring.call import Call
 from sidecar.rescoring.fetching import Send, alone, completed, read_or_none
+from sidecar.rescoring.outcome import Answered, Outcome, answered, bad_override, passed
 from sidecar.rescoring.pipeline import Applied, Pipeline, unscored_body
-from sidecar.rescoring.remembered import Remembered
-from sidecar.rescoring.shadow import Shadow
-from sidecar.rescoring.single import SingleSearch, bad_override, refused
+from sidecar.rescoring.services import Services
+from sidecar.rescoring.single import refused, with_mapping
 from sidecar.search import filter_path
 from sidecar.search.first_stage import FirstStage
 from sidecar.search.json_splice import Edit, Span, members, splice, whole
 from sidecar.search.lenient_json import decode
 from sidecar.search.plan import RescorePlan
-from sidecar.search.routes import parameters, with_parameters
-from sidecar.search.types import BadRequest, PassThrough, SearchRequest
+from sidecar.search.routes import with_parameters
+from sidecar.search.types import BadRequest
 from sidecar.search.unsuitable import json_answer
-from sidecar.upstream_types import Fetch, UpstreamAnswer
+from sidecar.upstream_types import UpstreamAnswer
 
 
 class _State(msgspec.Struct):
@@ -48,90 +47,87 @@ class _Read:
     is_partial: Span | None
 
 
-class AsyncSearches:
-    """Remembers the plans of the searches that were submitted here."""
+class SubmitAsyncSearch:
+    """Answers `_async_search`."""
 
-    def __init__(self, single: SingleSearch, pipeline: Pipeline, shadow: Shadow) -> None:
-        self._single = single
-        self._pipeline = pipeline
-        self._shadow = shadow
-        self._plans: Remembered[RescorePlan] = Remembered(size=lambda plan: len(plan.search.text))
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
-    def knows(self, name: str) -> bool:
-        """Tell whether the search ``name`` was submitted here."""
-        return self._plans.get(name) is not None
+    async def __call__(self, call: Call) -> Outcome:
+        """Submit a search."""
+        return await with_mapping(call, self._services, self._matched)
 
-    async def submit(self, match: Match, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
-        """Submit a search, or say why it goes on as it came.
-
-        Raises:
-            UpstreamError: Elasticsearch did not answer.
-        """
-        planned = await self._single.plan(match, request, fetch)
+    async def _matched(self, call: Call, match: Match) -> Outcome:
+        planned = await self._services.planner.plan(match, call.request, call.fetch)
+        if isinstance(planned, Reason):
+            return passed(planned, call)
         if isinstance(planned, BadRequest):
-            return bad_override(planned, match)
-        if isinstance(planned, PassThrough):
-            return planned
+            return bad_override(planned, call)
         # What else is asked for it is asked of `_search`: nobody would get, or delete, an async search of ours.
-        plan = replace(planned, filter_path=None, original_body=None, search=planned.search.synchronous())
+        plan = replace(planned, filter_path=None, search=planned.search.synchronous())
         if planned.mapping.mode == "shadow":
-            self._shadow.compare(plan, alone(fetch))
-            return PassThrough(Reason.SHADOW, body=planned.original_body)
-        upstream = await alone(fetch)(planned.widened)
+            return passed(self._services.shadow.compare(plan, alone(call.fetch)), call)
+        upstream = await alone(call.fetch)(planned.widened)
         if upstream.status != 200:
-            return refused(upstream, planned)
+            return refused(upstream, planned, call)
         found = _read(upstream.body, plan)
         if found is None:
-            return PassThrough(Reason.UNREADABLE_ANSWER, body=planned.original_body)
+            return passed(Reason.UNREADABLE_ANSWER, call)
         if found.state.id is not None:
-            self._plans.put(found.state.id, plan)
-        return await self._answer(upstream, found, plan, planned.filter_path, fetch)
+            self._services.submitted.put(found.state.id, plan)
+        return await _answered(upstream, found, plan, call, self._services.pipeline)
 
-    async def get(self, name: str, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
-        """Get a search that was submitted here.
 
-        Raises:
-            UpstreamError: Elasticsearch did not answer.
-        """
-        plan = self._plans.get(name)
-        params = parameters(request.target)
+class GetAsyncSearch:
+    """Answers `_async_search/<id>`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, call: Call) -> Outcome:
+        """Get a search that was submitted here."""
+        if isinstance(call.match, Reason):
+            return passed(call.match, call)
+        plan = self._services.submitted.get(call.words[-1])
+        request = call.request
         if plan is None:
-            return PassThrough(Reason.ASYNC_UNKNOWN)
-        if not json_answer(request.headers.get("accept"), params.get("format")):
-            return PassThrough(Reason.ANSWER_FORMAT)
-        if filter_path.too_long(params.get("filter_path")):
-            return PassThrough(Reason.FILTER_PATH)
+            return passed(Reason.ASYNC_UNKNOWN, call)
+        if not json_answer(request.headers.get("accept"), request.params.get("format")):
+            return passed(Reason.ANSWER_FORMAT, call)
+        if filter_path.too_long(request.params.get("filter_path")):
+            return passed(Reason.FILTER_PATH, call)
         target = with_parameters(request.target, frozenset({"filter_path"}), {})
-        upstream = await fetch(request.method, target, request.body or None, None)
+        upstream = await call.fetch(request.method, target, request.body or None)
         found = _read(upstream.body, plan) if upstream.status == 200 else None
         if found is None:
-            return PassThrough(Reason.UPSTREAM_ERROR)
-        return await self._answer(upstream, found, plan, params.get("filter_path"), fetch)
+            return passed(Reason.UPSTREAM_ERROR, call)
+        return await _answered(upstream, found, plan, call, self._services.pipeline)
 
-    async def _answer(
-        self, upstream: UpstreamAnswer, found: _Read, plan: RescorePlan, filters: str | None, fetch: Fetch
-    ) -> Answer:
-        applied = await self._applied(found, plan, alone(fetch))
-        edits = [Edit(found.start, found.end, applied.body)]
-        if found.first.partial and found.is_partial is not None:
-            again = read_or_none(applied.body, plan)
-            told = b"true" if found.state.is_running or (again is not None and again.partial) else b"false"
-            edits.append(Edit(found.is_partial.start, found.is_partial.end, told))
-        body = splice(upstream.body, edits)
-        return answer.from_upstream(
-            upstream, applied.record, body if filters is None else filter_path.apply(body, filters)
-        )
 
-    async def _applied(self, found: _Read, plan: RescorePlan, send: Send) -> Applied:
-        if found.state.is_running:
-            return _unscored(found.first, plan, Reason.ASYNC_RUNNING)
-        started = self._pipeline.now() - found.first.took
-        if found.first.partial:
-            return await _as_it_came(found.first, plan, Reason.WIDENED_PARTIAL, send)
-        first = await completed(found.first, plan, send)
-        if isinstance(first, Reason):
-            return await _as_it_came(found.first, plan, first, send)
-        return await self._pipeline.finish(first, plan, started)
+async def _answered(
+    upstream: UpstreamAnswer, found: _Read, plan: RescorePlan, call: Call, pipeline: Pipeline
+) -> Answered:
+    applied = await _applied(found, plan, alone(call.fetch), pipeline)
+    edits = [Edit(found.start, found.end, applied.body)]
+    if found.first.partial and found.is_partial is not None:
+        again = read_or_none(applied.body, plan)
+        told = b"true" if found.state.is_running or (again is not None and again.partial) else b"false"
+        edits.append(Edit(found.is_partial.start, found.is_partial.end, told))
+    body = splice(upstream.body, edits)
+    filters = call.request.params.get("filter_path")
+    return answered(upstream, applied.record, body if filters is None else filter_path.apply(body, filters))
+
+
+async def _applied(found: _Read, plan: RescorePlan, send: Send, pipeline: Pipeline) -> Applied:
+    if found.state.is_running:
+        return _unscored(found.first, plan, Reason.ASYNC_RUNNING)
+    started = pipeline.now() - found.first.took
+    if found.first.partial:
+        return await _as_it_came(found.first, plan, Reason.WIDENED_PARTIAL, send)
+    first = await completed(found.first, plan, send)
+    if isinstance(first, Reason):
+        return await _as_it_came(found.first, plan, first, send)
+    return await pipeline.finish(first, plan, started)
 
 
 async def _as_it_came(first: FirstStage, plan: RescorePlan, reason: Reason, send: Send) -> Applied:

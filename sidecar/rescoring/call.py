@@ -1,4 +1,4 @@
-"""One search as it is handed down: parsed once, with all that is needed to answer it."""
+"""One request on a search endpoint, as it is handed down: parsed once, with all that is needed to answer it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Protocol
 from sidecar.config.match import Match
 from sidecar.config.model import Config
 from sidecar.reasons import Reason
-from sidecar.search.types import PassThrough, SearchRequest
+from sidecar.search.request import SearchRequest
 from sidecar.upstream_types import Fetch, UpstreamAnswer
 
 
 class Incoming(Protocol):
-    """A search that comes in, its body not read yet. ``headers`` have lower-case names."""
+    """A search that comes in, its body not read yet."""
 
     @property
     def method(self) -> str:
@@ -35,7 +35,7 @@ class Incoming(Protocol):
         """Read and decode the body, or say why it can only be streamed."""
         ...
 
-    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
         """Ask Elasticsearch with the client's own headers and credentials.
 
         Raises:
@@ -51,8 +51,7 @@ class Call:
     Attributes:
         index: the index expression in its path, None where there is none.
         words: the path's segments behind it.
-        match: the mapping of ``index``; None where only the body tells the indices, or where none applies.
-        passed: why no mapping applies, where the request line alone tells so.
+        match: the mapping that applies, or why none does; None while only the body tells the indices.
         request: the request, whole.
         config: the configuration in force when it came.
         fetch: asks Elasticsearch with the client's own headers and credentials.
@@ -60,8 +59,17 @@ class Call:
 
     index: str | None
     words: tuple[str, ...]
-    match: Match | None
-    passed: PassThrough | None
+    match: Match | Reason | None
     request: SearchRequest
     config: Config
     fetch: Fetch
+
+    @property
+    def pattern(self) -> str | None:
+        """The name or pattern of the mapping in `indices`, as records have it."""
+        return self.match.pattern if isinstance(self.match, Match) else None
+
+    @property
+    def strict(self) -> bool:
+        """Whether a search whose scoring failed is answered with an error."""
+        return self.config.on_failure == "error"

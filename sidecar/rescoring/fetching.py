@@ -28,7 +28,7 @@ def alone(fetch: Fetch) -> Send:
     """Return what sends a search as a request of its own."""
 
     async def send(search: UpstreamSearch) -> UpstreamAnswer:
-        return await fetch(search.method, search.target, search.body, None)
+        return await fetch(search.method, search.target, search.body)
 
     return send
 

@@ -1,36 +1,70 @@
-"""Which mapping holds for an index expression."""
+"""Which mapping applies to a search: by its path, by the point in time that it is in, or by all indices."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from sidecar.config.match import Match, match
 from sidecar.config.model import Config
 from sidecar.reasons import Reason
+from sidecar.rescoring.call import Call
+from sidecar.rescoring.point_in_time import PointsInTime, pit_id
 from sidecar.rescoring.resolver import IndexResolver
-from sidecar.search.types import PassThrough
+from sidecar.search.multi import SubSearch
 from sidecar.upstream_types import Fetch
 
 _ALL = "_all"
 
 
-async def match_expression(
-    expression: str | None,
-    config: Config,
-    resolver: IndexResolver,
-    headers: Mapping[str, str],
-    fetch: Fetch,
-) -> Match | PassThrough:
-    """Match by the words of the expression, and else by what Elasticsearch says they stand for.
+class Matcher:
+    """Long-lived: remembers what index expressions and points in time stand for."""
 
-    An expression that is written in the configuration costs no request. ``None`` means all indices.
-    """
-    if not config.indices:
-        return PassThrough(Reason.NO_MAPPING)
-    expression = expression or _ALL
-    found = match(config.indices, expression.split(","))
-    if isinstance(found, PassThrough):
-        names = await resolver.names("*" if expression == _ALL else expression, headers, fetch)
-        found = match(config.indices, names) if names else found
-    return found if isinstance(found, PassThrough) else replace(found, expression=expression)
+    def __init__(self, resolve_ttl: float, clock: Callable[[], float]) -> None:
+        self._resolver = IndexResolver(resolve_ttl, clock)
+        self.points = PointsInTime()
+
+    async def expression(
+        self, expression: str | None, config: Config, headers: Mapping[str, str], fetch: Fetch
+    ) -> Match | Reason:
+        """Match by the words of the expression, and else by what Elasticsearch says they stand for.
+
+        An expression that is written in the configuration costs no request. ``None`` means all indices.
+        """
+        if not config.indices:
+            return Reason.NO_MAPPING
+        expression = expression or _ALL
+        found = match(config.indices, expression.split(","))
+        if isinstance(found, Reason):
+            names = await self._resolver.names("*" if expression == _ALL else expression, headers, fetch)
+            found = match(config.indices, names) if names else found
+        return found if isinstance(found, Reason) else replace(found, expression=expression)
+
+    async def text_fields(self, match: Match, headers: Mapping[str, str], fetch: Fetch) -> frozenset[str] | None:
+        """Return the fields of the matched indices that are analysed, None where that is not known."""
+        if match.expression is None:
+            return None
+        return await self._resolver.text_fields(match.expression, headers, fetch)
+
+    async def call(self, call: Call) -> Match | Reason:
+        """Match a single search.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
+        if call.match is not None:
+            return call.match
+        name = pit_id(call.request.body)
+        expression = None if name is None else await self.points.find(name, call)
+        return expression if isinstance(expression, Reason) else await self._named(expression, call)
+
+    async def sub_search(self, sub: SubSearch, call: Call) -> Match | Reason:
+        """Match one search of several."""
+        if isinstance(call.match, Reason):
+            return call.match
+        name = pit_id(sub.body)
+        expression = sub.index or call.index if name is None else self.points.known(name)
+        return expression if isinstance(expression, Reason) else await self._named(expression, call)
+
+    async def _named(self, expression: str | None, call: Call) -> Match | Reason:
+        return await self.expression(expression, call.config, call.request.headers, call.fetch)

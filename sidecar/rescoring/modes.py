@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
-from sidecar.search.types import PassThrough
 
 _BUCKETS = 10_000
 
@@ -22,11 +21,11 @@ def bucket(value: str) -> int:
     return int.from_bytes(digest, "big") % _BUCKETS
 
 
-def control(mapping: IndexMapping, headers: Mapping[str, str]) -> PassThrough | None:
+def control(mapping: IndexMapping, headers: Mapping[str, str]) -> Reason | None:
     """Give the reason why this search stays as Elasticsearch has it, or None when it is rescored."""
     if mapping.mode != "split":
         return None
     value = headers.get(mapping.split_header.lower())
     if value is not None and bucket(value) < mapping.split_percent * _BUCKETS / 100:
         return None
-    return PassThrough(Reason.SPLIT_CONTROL)
+    return Reason.SPLIT_CONTROL

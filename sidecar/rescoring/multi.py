@@ -7,116 +7,95 @@ An error that a client sees is always an error of its own search, never of the w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import repeat
 
-from sidecar.config.match import Match
 from sidecar.errors import UpstreamError
 from sidecar.events import RescoreRecord, summary
 from sidecar.reasons import Reason
-from sidecar.rescoring import answer
-from sidecar.rescoring.answer import Answer
-from sidecar.rescoring.multi_fetch import Asked, Fetched, Planned, UnusableError, fetch_all
-from sidecar.rescoring.pipeline import Applied, Pipeline
-from sidecar.rescoring.shadow import Shadow
-from sidecar.rescoring.single import SingleSearch
+from sidecar.rescoring.call import Call
+from sidecar.rescoring.multi_fetch import Asked, Fetched, UnusableError, fetch_all
+from sidecar.rescoring.outcome import (
+    FAILURE,
+    Answered,
+    Outcome,
+    Passed,
+    answered,
+    failure_message,
+    passed,
+    passed_record,
+)
+from sidecar.rescoring.pipeline import Applied
+from sidecar.rescoring.planning import Planned
+from sidecar.rescoring.services import Services
 from sidecar.search import filter_path, multi
+from sidecar.search.error_body import JSON_HEADERS, error_body
 from sidecar.search.first_stage import FirstStage
 from sidecar.search.multi import SubSearch
-from sidecar.search.plan import RescorePlan, without_override
-from sidecar.search.routes import parameters
-from sidecar.search.types import BadRequest, PassThrough, SearchRequest
+from sidecar.search.plan import RescorePlan
+from sidecar.search.request import SearchRequest, may_override
+from sidecar.search.types import BadRequest
 from sidecar.search.unsuitable import json_body
-from sidecar.upstream_types import Fetch, UpstreamAnswer
+from sidecar.upstream_types import UpstreamAnswer
 
-MatchSub = Callable[[SubSearch], Awaitable[Match | PassThrough]]
 Work = dict[int, tuple[FirstStage, RescorePlan]]
 
 
 class MultiSearch:
-    """Answers `_msearch` requests."""
+    """Answers `_msearch`."""
 
-    def __init__(self, single: SingleSearch, pipeline: Pipeline, shadow: Shadow) -> None:
-        self._single = single
-        self._pipeline = pipeline
-        self._shadow = shadow
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
-    async def answer(
-        self, request: SearchRequest, match: MatchSub, fetch: Fetch, *, strict: bool
-    ) -> Answer | PassThrough:
-        """Give the answer with every rescorable search rescored, or the reason why none is.
+    async def __call__(self, call: Call) -> Outcome:
+        """Answer with every rescorable search rescored, or say why none is."""
+        subs = split(call)
+        if isinstance(subs, Reason):
+            return passed(subs, call)
+        requests = [multi.as_search(sub, call.request) for sub in subs]
+        plans = await asyncio.gather(*map(self._plan, subs, requests, repeat(call)))
+        target = call.request.target
+        return await self.run(Asked(call=call, subs=subs, requests=requests, plans=plans, search_target=target))
 
-        ``strict`` makes an error item of a search whose rescoring failed (`on_failure: error`).
+    async def _plan(self, sub: SubSearch, request: SearchRequest, call: Call) -> Planned:
+        match = await self._services.matcher.sub_search(sub, call)
+        return match if isinstance(match, Reason) else await self._services.planner.plan(match, request, call.fetch)
 
-        Raises:
-            UpstreamError: Elasticsearch did not answer.
-        """
-        if not json_body(request.headers.get("content-type")):
-            return PassThrough(Reason.BODY_FORMAT)
-        if filter_path.too_long(parameters(request.target).get("filter_path")):
-            return PassThrough(Reason.FILTER_PATH)
-        try:
-            subs = multi.split(request.body)
-        except ValueError:
-            return PassThrough(Reason.UNPARSABLE)
-        plans = await self.plans(subs, request, match, fetch)
-        target = request.target
-        asked = Asked(request=request, subs=subs, rendered=subs, plans=plans, search_target=target, strict=strict)
-        return await self.run(asked, fetch)
-
-    async def plans(
-        self, subs: Sequence[SubSearch], request: SearchRequest, match: MatchSub, fetch: Fetch
-    ) -> list[Planned]:
-        """Plan each search on its own."""
-        matches = await asyncio.gather(*map(match, subs))
-        return [
-            await self._plan(found, multi.as_search(sub, request), fetch)
-            for sub, found in zip(subs, matches, strict=True)
-        ]
-
-    async def _plan(self, found: Match | PassThrough, search: SearchRequest, fetch: Fetch) -> Planned:
-        if isinstance(found, PassThrough):
-            return replace(found, body=without_override(search))
-        return await self._single.plan(found, search, fetch)
-
-    async def run(self, asked: Asked, fetch: Fetch) -> Answer | PassThrough:
-        """Carry the plans out.
-
-        Raises:
-            UpstreamError: Elasticsearch did not answer.
-        """
-        asked = self._shadowed(asked, fetch)
+    async def run(self, asked: Asked) -> Outcome:
+        """Carry the plans out."""
+        asked = self._shadowed(asked)
         if asked.untouched:
-            return PassThrough(_common_reason(asked.plans), body=asked.edited())
-        started = self._pipeline.now()
+            return _passed(_common_reason(asked.plans), asked)
+        started = self._services.pipeline.now()
         try:
-            fetched = await fetch_all(asked, fetch)
+            fetched = await fetch_all(asked)
         except UnusableError as problem:
-            return PassThrough(problem.reason, body=asked.edited())
+            return _passed(problem.reason, asked)
         except UpstreamError as problem:
             if problem.reason != Reason.ANSWER_TOO_LARGE:
                 raise
-            return PassThrough(problem.reason, body=asked.edited())
+            return _passed(problem.reason, asked)
         return await self._finish(asked, fetched, started)
 
-    async def _finish(self, asked: Asked, fetched: Fetched, started: float) -> Answer:
+    async def _finish(self, asked: Asked, fetched: Fetched, started: float) -> Answered:
         plans = dict(enumerate(asked.plans))
         records = {i: _unscored(planned, fetched.reasons.get(i)) for i, planned in plans.items()}
         work = {i: (first, plan) for i, first in fetched.firsts.items() if isinstance(plan := plans[i], RescorePlan)}
-        done = dict(zip(work, await self._pipeline.finish_all(list(work.values()), started), strict=True))
-        items = fetched.items | {i: _item(applied, strict=asked.strict) for i, applied in done.items()}
+        done = dict(zip(work, await self._services.pipeline.finish_all(list(work.values()), started), strict=True))
+        items = fetched.items | {i: _item(applied, strict=asked.call.strict) for i, applied in done.items()}
         records |= {i: applied.record for i, applied in done.items()}
-        took = round((self._pipeline.now() - started) * 1000)
+        took = round((self._services.pipeline.now() - started) * 1000)
         body = multi.assemble(fetched.envelope, [items[i] for i in plans], took)
-        filters = parameters(asked.request.target).get("filter_path")
+        filters = asked.call.request.params.get("filter_path")
         body = body if filters is None else filter_path.apply(body, filters)
-        upstream = fetched.upstream or UpstreamAnswer(status=200, headers=answer.JSON_HEADERS, body=b"")
-        return answer.from_upstream(upstream, summary(list(records.values())), body)
+        upstream = fetched.upstream or UpstreamAnswer(status=200, headers=JSON_HEADERS, body=b"")
+        return answered(upstream, summary(list(records.values())), body)
 
-    def _shadowed(self, asked: Asked, fetch: Fetch) -> Asked:
+    def _shadowed(self, asked: Asked) -> Asked:
         """Return the searches with those of `mode: shadow` left as they came; they are compared beside the answer."""
         plans = [
-            self._shadow.compare(plan, asked.sender(i, fetch))
+            self._services.shadow.compare(plan, asked.sender(i))
             if isinstance(plan, RescorePlan) and plan.mapping.mode == "shadow"
             else plan
             for i, plan in enumerate(asked.plans)
@@ -126,19 +105,43 @@ class MultiSearch:
 
 def _item(applied: Applied, *, strict: bool) -> bytes:
     if strict and applied.record.outcome == "failed":
-        return answer.elasticsearch_error(503, answer.FAILURE, answer.failure_reason(applied.record))
+        return error_body(503, FAILURE, failure_message(applied.record))
     return applied.body
 
 
 def _unscored(planned: Planned, reason: Reason | None) -> RescoreRecord:
     """Return the record of a search that Elasticsearch alone answers; an error is its own answer."""
-    if isinstance(planned, PassThrough):
-        return RescoreRecord(outcome="passed", reason=planned.reason, mapping=planned.mapping)
+    if isinstance(planned, Reason):
+        return RescoreRecord(outcome="passed", reason=planned)
     if isinstance(planned, BadRequest):
         return RescoreRecord(outcome="passed", reason=Reason.BAD_OVERRIDE)
     return RescoreRecord(outcome="passed", reason=reason, mapping=planned.pattern)
 
 
 def _common_reason(plans: Sequence[Planned]) -> Reason:
-    reasons = {planned.reason for planned in plans if isinstance(planned, PassThrough)}
+    reasons = {planned for planned in plans if isinstance(planned, Reason)}
     return reasons.pop() if len(reasons) == 1 else Reason.SEVERAL_REASONS
+
+
+def _passed(reason: Reason, asked: Asked) -> Passed:
+    return Passed(record=passed_record(reason, asked.call), body=asked.edited())
+
+
+def split(call: Call) -> list[SubSearch] | Reason:
+    """Take the body of several searches apart, or say why it stays whole."""
+    request = call.request
+    if not isinstance(call.match, Reason):
+        return _split(request)
+    found = _split(request) if may_override(request.body) else []
+    return found if found and not isinstance(found, Reason) else call.match
+
+
+def _split(request: SearchRequest) -> list[SubSearch] | Reason:
+    if not json_body(request.headers.get("content-type")):
+        return Reason.BODY_FORMAT
+    if filter_path.too_long(request.params.get("filter_path")):
+        return Reason.FILTER_PATH
+    try:
+        return multi.split(request.body)
+    except ValueError:
+        return Reason.UNPARSABLE

@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sidecar.reasons import Reason
-from sidecar.rescoring import answer
+from sidecar.rescoring.call import Call
 from sidecar.rescoring.fetching import Send, completed, window
+from sidecar.rescoring.outcome import BAD_OVERRIDE
+from sidecar.rescoring.planning import Planned
 from sidecar.search import multi
 from sidecar.search.client_search import UpstreamSearch
+from sidecar.search.error_body import error_body
 from sidecar.search.first_stage import FirstStage
 from sidecar.search.multi import Envelope, SubSearch
 from sidecar.search.plan import RescorePlan
-from sidecar.search.routes import parameters, with_parameters
-from sidecar.search.types import BadRequest, PassThrough, SearchRequest
-from sidecar.upstream_types import Fetch, UpstreamAnswer
+from sidecar.search.request import SearchRequest
+from sidecar.search.routes import with_parameters
+from sidecar.search.types import BadRequest
+from sidecar.upstream_types import UpstreamAnswer
 
-Planned = RescorePlan | PassThrough | BadRequest
 Kind = TypeVar("Kind")
 _AT_A_TIME = 8
 _FILTER = frozenset({"filter_path"})
@@ -38,35 +41,30 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The searches of one request and their plans, index by index; ``request`` is as the client sent it.
+    """The searches of one request and their plans, index by index.
 
-    ``rendered`` are the searches that are planned: the same as ``subs`` unless those are templates, which
-    are rendered to them. ``search_target`` is the `_msearch` they can be sent to.
+    ``requests`` are the searches that are planned: ``subs`` as requests of their own, and of ``templates`` what they
+    are rendered to, None where that failed. ``search_target`` is the `_msearch` they can be sent to.
     """
 
-    request: SearchRequest
+    call: Call
     subs: Sequence[SubSearch]
-    rendered: Sequence[SubSearch]
+    requests: Sequence[SearchRequest | None]
     plans: Sequence[Planned]
     search_target: str
-    strict: bool
-
-    @property
-    def templates(self) -> bool:
-        """Whether the client's searches are templates."""
-        return self.rendered is not self.subs
+    templates: bool = False
 
     @property
     def at_a_time(self) -> int:
         """How many searches may run at once; Elasticsearch has refused what is not a number of them."""
-        given = parameters(self.request.target).get("max_concurrent_searches", "")
+        given = self.call.request.params.get("max_concurrent_searches", "")
         return min(int(given), _AT_A_TIME) if given.isdecimal() and int(given) > 0 else _AT_A_TIME
 
     def original(self, i: int) -> Line:
         """Give a search as it came, less our `ext.rescore`; a template that had it goes as it was rendered."""
         stripped = self._stripped(i)
         if stripped is None:
-            return Line(target=self.request.target, header=self.subs[i].header, body=self.subs[i].body)
+            return Line(target=self.call.request.target, header=self.subs[i].header, body=self.subs[i].body)
         return Line(target=self.search_target, header=self.subs[i].header, body=stripped)
 
     def widened(self, i: int) -> Line:
@@ -76,22 +74,20 @@ class Asked:
             return self.original(i)
         return Line(target=self.search_target, header=self.subs[i].header, body=planned.widened.body)
 
-    def sender(self, i: int, fetch: Fetch) -> Send:
+    def sender(self, i: int) -> Send:
         """Return what sends further searches for one of these: in an `_msearch` with its header."""
 
         async def send(search: UpstreamSearch) -> UpstreamAnswer:
             line = Line(target=self.search_target, header=self.subs[i].header, body=search.body)
-            upstream = await fetch(self.request.method, *_request([line]), None)
+            upstream = await self.call.fetch(self.call.request.method, *_request([line]))
             item = _items(upstream, 1).item(0)
             return UpstreamAnswer(status=multi.status(item), headers=upstream.headers, body=item)
 
         return send
 
     def _stripped(self, i: int) -> bytes | None:
-        planned = self.plans[i]
-        if isinstance(planned, BadRequest):
-            return None
-        return planned.body if isinstance(planned, PassThrough) else planned.original_body
+        request = self.requests[i]
+        return None if request is None or isinstance(self.plans[i], BadRequest) else request.body_for_elasticsearch
 
     def edited(self) -> bytes | None:
         """Give the whole body less our `ext.rescore`; None where there is nothing to take out, or only templates."""
@@ -103,7 +99,7 @@ class Asked:
     @property
     def untouched(self) -> bool:
         """Whether the request may go on instead of being answered here."""
-        passed = all(isinstance(planned, PassThrough) for planned in self.plans)
+        passed = all(isinstance(planned, Reason) for planned in self.plans)
         return passed and not (self.templates and any(self._stripped(i) for i in range(len(self.plans))))
 
 
@@ -129,7 +125,7 @@ class UnusableError(ValueError):
         self.reason = reason
 
 
-async def fetch_all(asked: Asked, fetch: Fetch) -> Fetched:
+async def fetch_all(asked: Asked) -> Fetched:
     """Ask for all searches, then once more for those whose widened form failed.
 
     Raises:
@@ -139,23 +135,23 @@ async def fetch_all(asked: Asked, fetch: Fetch) -> Fetched:
     fetched = Fetched(items={i: _error(planned) for i, planned in _of(asked, BadRequest)})
     widened = dict(_of(asked, RescorePlan))
     sent = [i for i, planned in enumerate(asked.plans) if not isinstance(planned, BadRequest)]
-    await _ask({i: asked.widened(i) for i in sent}, asked.request.method, fetched, fetch)
+    await _ask({i: asked.widened(i) for i in sent}, asked.call, fetched)
     for i, plan in widened.items():
         _take_window(i, plan, fetched)
-    await _complete(asked, fetched, widened, fetch)
+    await _complete(asked, fetched, widened)
     again = [i for i, reason in fetched.reasons.items() if reason != Reason.UPSTREAM_ERROR]
-    await _ask({i: asked.original(i) for i in again}, asked.request.method, fetched, fetch)
+    await _ask({i: asked.original(i) for i in again}, asked.call, fetched)
     return fetched
 
 
-async def _complete(asked: Asked, fetched: Fetched, plans: Mapping[int, RescorePlan], fetch: Fetch) -> None:
+async def _complete(asked: Asked, fetched: Fetched, plans: Mapping[int, RescorePlan]) -> None:
     """Fetch what the windows lack, for no more searches at a time than the client asked for."""
     gate = asyncio.Semaphore(asked.at_a_time)
 
     async def whole(i: int, first: FirstStage) -> FirstStage | Reason:
         async with gate:
             try:
-                return await completed(first, plans[i], asked.sender(i, fetch))
+                return await completed(first, plans[i], asked.sender(i))
             except UnusableError as problem:
                 return problem.reason
 
@@ -171,7 +167,7 @@ def _of(asked: Asked, kind: type[Kind]) -> list[tuple[int, Kind]]:
 
 
 def _error(refused: BadRequest) -> bytes:
-    return answer.elasticsearch_error(400, "illegal_argument_exception", refused.message)
+    return error_body(400, BAD_OVERRIDE, refused.message)
 
 
 def _take_window(i: int, plan: RescorePlan, fetched: Fetched) -> None:
@@ -187,11 +183,11 @@ def _take_window(i: int, plan: RescorePlan, fetched: Fetched) -> None:
         fetched.reasons[i] = first
 
 
-async def _ask(lines: Mapping[int, Line], method: str, fetched: Fetched, fetch: Fetch) -> None:
+async def _ask(lines: Mapping[int, Line], call: Call, fetched: Fetched) -> None:
     """Ask for searches, all of one target in one request."""
     for target in dict.fromkeys(line.target for line in lines.values()):
         group = {i: line for i, line in lines.items() if line.target == target}
-        upstream = await fetch(method, *_request(list(group.values())), None)
+        upstream = await call.fetch(call.request.method, *_request(list(group.values())))
         _take(upstream, list(group), fetched)
 
 

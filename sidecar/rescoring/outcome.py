@@ -5,10 +5,28 @@ Each carries the record that observers and headers get, whoever decided.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sidecar.events import RescoreRecord
-from sidecar.rescoring.answer import Answer
+from sidecar.reasons import Reason
+from sidecar.rescoring.call import Call
+from sidecar.search.types import BadRequest
+from sidecar.upstream_types import UpstreamAnswer
+
+FAILURE: Final = "rescoring_exception"
+BAD_OVERRIDE: Final = "illegal_argument_exception"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A whole answer. ``body`` has no content coding; ``record`` gives the added headers."""
+
+    record: RescoreRecord
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,4 +51,35 @@ class Rejected:
     message: str
 
 
-Outcome = Answer | Passed | Rejected
+Outcome = Answered | Passed | Rejected
+
+
+def answered(upstream: UpstreamAnswer, record: RescoreRecord, body: bytes | None = None) -> Answered:
+    """Return Elasticsearch's answer, its body replaced where one is given."""
+    return Answered(
+        record=record, status=upstream.status, headers=upstream.headers, body=upstream.body if body is None else body
+    )
+
+
+def passed(reason: Reason, call: Call) -> Passed:
+    """Return the request as it came, less what is ours alone."""
+    request = call.request
+    record = passed_record(reason, call)
+    return Passed(record=record, body=request.body_for_elasticsearch, target=request.target_for_elasticsearch)
+
+
+def passed_record(reason: Reason, call: Call) -> RescoreRecord:
+    """Return the record of a search that Elasticsearch alone answers; after a bug of ours it has failed."""
+    failed = reason == Reason.INTERNAL_ERROR
+    return RescoreRecord(outcome="failed" if failed else "passed", reason=reason, mapping=call.pattern)
+
+
+def bad_override(refused: BadRequest, call: Call) -> Rejected:
+    """Return the 400 that names the wrong override."""
+    record = passed_record(Reason.BAD_OVERRIDE, call)
+    return Rejected(record=record, status=400, kind=BAD_OVERRIDE, message=refused.message)
+
+
+def failure_message(record: RescoreRecord) -> str:
+    """Say why a failed search is answered with an error (`on_failure: error`)."""
+    return f"rescoring failed [{record.reason}] and the sidecar's on_failure is [error]"

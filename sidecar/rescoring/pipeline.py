@@ -19,7 +19,6 @@ from sidecar.scoring.types import Scorer, ScoreRequest, Scores
 from sidecar.search.first_stage import FirstStage
 from sidecar.search.plan import RescorePlan
 from sidecar.search.response import apply
-from sidecar.search.types import PassThrough
 
 _log = logging.getLogger("sidecar.rescorer")
 Clock = Callable[[], float]
@@ -68,11 +67,9 @@ class Pipeline:
         """Read the clock: seconds."""
         return self._clock()
 
-    def refusal(self, plan: RescorePlan) -> PassThrough | None:
-        """Give a reason not to ask the model at all, before Elasticsearch is asked for more hits."""
-        if not self._scorer.ready:
-            return PassThrough(Reason.MODEL_LOADING)
-        return None if self._breakers.allow(plan.settings.model) else PassThrough(Reason.CIRCUIT_OPEN)
+    def refusal(self, planned: RescorePlan) -> Reason | None:
+        """Return a reason not to ask the model at all, before Elasticsearch is asked for more hits."""
+        return self._circuit(planned) if self._scorer.ready else Reason.MODEL_LOADING
 
     async def finish(self, first: FirstStage, plan: RescorePlan, started: float) -> Applied:
         """Score one first stage and give the client's body."""

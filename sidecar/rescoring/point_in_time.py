@@ -11,11 +11,10 @@ from __future__ import annotations
 import msgspec
 
 from sidecar.reasons import Reason
+from sidecar.rescoring.call import Call
 from sidecar.rescoring.remembered import Remembered
 from sidecar.search.lenient_json import decode
-from sidecar.search.plan import without_override
-from sidecar.search.types import PassThrough, SearchRequest
-from sidecar.upstream_types import Fetch, UpstreamAnswer
+from sidecar.upstream_types import UpstreamAnswer
 
 
 class _Pit(msgspec.Struct):
@@ -63,29 +62,31 @@ class PointsInTime:
         if opened.id is not None:
             self._known.put(opened.id, expression)
 
-    def follow(self, body: bytes, name: str) -> None:
-        """Remember the id that an answer hands on for ``name``: Elasticsearch may change it from search to search."""
-        expression = self._known.get(name)
+    def follow(self, call: Call, body: bytes) -> None:
+        """Remember the id that an answer hands on: Elasticsearch may change it from search to search."""
+        name = None if call.index is not None else pit_id(call.request.body)
+        expression = None if name is None else self._known.get(name)
         if expression is None:
             return
         renewed = _read(UpstreamAnswer(status=200, headers=(), body=body)).pit_id
         if renewed is not None:
             self._known.put(renewed, expression)
 
-    def known(self, name: str) -> str | PassThrough:
-        """Give the index expression of the PIT ``name``, if it is known."""
-        return self._known.get(name) or PassThrough(Reason.PIT_UNKNOWN)
+    def known(self, name: str) -> str | Reason:
+        """Return the index expression of the PIT ``name``, if it is known."""
+        return self._known.get(name) or Reason.PIT_UNKNOWN
 
-    async def find(self, name: str, request: SearchRequest, fetch: Fetch) -> str | PassThrough:
+    async def find(self, name: str, call: Call) -> str | Reason:
         """Give the index expression of the PIT ``name``; an unknown one is searched as it came, to see its hits.
 
         Raises:
             UpstreamError: Elasticsearch did not answer.
         """
         known = self.known(name)
-        if isinstance(known, str):
+        if not isinstance(known, Reason):
             return known
-        upstream = await fetch(request.method, request.target, without_override(request) or request.body, None)
+        request = call.request
+        upstream = await call.fetch(request.method, request.target, request.body_for_elasticsearch or request.body)
         names = sorted({hit.index for hit in _read(upstream).hits.hits})
         if not names:
             return known

@@ -107,7 +107,7 @@ def _quoted(expression: str) -> str:
 
 async def _ask(target: str, read: Callable[[bytes], _Answer], fetch: Fetch) -> _Answer | None:
     try:
-        answer = await fetch("GET", target, None, None)
+        answer = await fetch("GET", target, None)
         return read(answer.body) if answer.status == 200 else None
     except (UpstreamError, ValueError):
         return None  # the search itself will tell the client what is wrong

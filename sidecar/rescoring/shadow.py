@@ -17,7 +17,6 @@ from sidecar.search.first_stage import FirstStage
 from sidecar.search.order import rank
 from sidecar.search.plan import RescorePlan
 from sidecar.search.rank_compare import kendall_tau, overlap
-from sidecar.search.types import PassThrough
 
 _log = logging.getLogger("sidecar.rescorer")
 _MAX_WAITING = 64
@@ -35,13 +34,13 @@ class Shadow:
         self._running: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(_AT_A_TIME)
 
-    def compare(self, plan: RescorePlan, send: Send) -> PassThrough:
+    def compare(self, plan: RescorePlan, send: Send) -> Reason:
         """Start comparing the orders of one search, unless too many wait; say that it goes on as it came."""
         if len(self._running) < _MAX_WAITING:
             task = asyncio.get_running_loop().create_task(self._compare(plan, send))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        return PassThrough(Reason.SHADOW, body=plan.original_body, mapping=plan.pattern)
+        return Reason.SHADOW
 
     async def _compare(self, plan: RescorePlan, send: Send) -> None:
         try:

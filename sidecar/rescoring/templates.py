@@ -9,120 +9,104 @@ import asyncio
 from dataclasses import replace
 
 from sidecar.config.match import Match
-from sidecar.events import RescoreRecord
 from sidecar.reasons import Reason
-from sidecar.rescoring import answer
-from sidecar.rescoring.answer import Answer
-from sidecar.rescoring.multi import MatchSub, MultiSearch
-from sidecar.rescoring.multi_fetch import Asked, Planned
-from sidecar.rescoring.single import SingleSearch
-from sidecar.search import filter_path, multi, templates
+from sidecar.rescoring.call import Call
+from sidecar.rescoring.multi import MultiSearch, split
+from sidecar.rescoring.multi_fetch import Asked
+from sidecar.rescoring.outcome import Outcome, Passed, answered, passed
+from sidecar.rescoring.planning import Planned
+from sidecar.rescoring.services import Services
+from sidecar.rescoring.single import Search, with_mapping
+from sidecar.search import multi, templates
 from sidecar.search.multi import SubSearch
-from sidecar.search.plan import may_override, without_override
-from sidecar.search.routes import parameters
-from sidecar.search.types import PassThrough, SearchRequest
+from sidecar.search.request import SearchRequest, may_override
 from sidecar.search.unsuitable import json_body
-from sidecar.upstream_types import Fetch
 
 _AT_A_TIME = 8
 
 
-class Templates:
-    """Answers template searches."""
+class SearchTemplate:
+    """Answers `_search/template`."""
 
-    def __init__(self, single: SingleSearch, several: MultiSearch) -> None:
-        self._single = single
-        self._multi = several
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._search = Search(services)
 
-    async def answer(self, match: Match, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
-        """Answer one template search, or say why it goes on as it came.
+    async def __call__(self, call: Call) -> Outcome:
+        """Answer one template search."""
+        return await with_mapping(call, self._services, self._matched, self._unmatched)
 
-        Raises:
-            UpstreamError: Elasticsearch did not answer.
-        """
-        if not templates.takes_parameters(request.target):
-            return PassThrough(Reason.TEMPLATE_PARAMETERS)
-        body = await _render(request.body, request, fetch)
+    async def _unmatched(self, reason: Reason, call: Call) -> Outcome:
+        """Pass a template on; it is rendered only where it may hold our `ext.rescore`."""
+        if not may_override(call.request.body) or not templates.takes_parameters(call.request.target):
+            return passed(reason, call)
+        body = await _render(call.request.body, call)
         if body is None:
-            return PassThrough(Reason.TEMPLATE_FAILED)
-        search = templates.as_search(request, body)
-        found = await self._single.answer(match, search, fetch)
-        return found if isinstance(found, Answer) else await _sent(found, search, fetch, match.pattern)
+            return passed(reason, call)
+        search = templates.as_search(call.request, body)
+        return await _sent(passed(reason, replace(call, request=search)), search, call)
 
-    async def passed(self, found: PassThrough, request: SearchRequest, fetch: Fetch) -> Answer | PassThrough:
-        """Answer a template search that no mapping applies to: rendered only where it may hold our `ext.rescore`.
-
-        Raises:
-            UpstreamError: Elasticsearch did not answer.
-        """
-        if not may_override(request.body) or not templates.takes_parameters(request.target):
-            return found
-        body = await _render(request.body, request, fetch)
+    async def _matched(self, call: Call, match: Match) -> Outcome:
+        if not templates.takes_parameters(call.request.target):
+            return passed(Reason.TEMPLATE_PARAMETERS, call)
+        body = await _render(call.request.body, call)
         if body is None:
-            return found
-        search = templates.as_search(request, body)
-        return await _sent(replace(found, body=without_override(search)), search, fetch)
-
-    async def answer_several(
-        self, request: SearchRequest, match: MatchSub, fetch: Fetch, *, strict: bool
-    ) -> Answer | PassThrough:
-        """Answer several template searches, or say why they go on as they came.
-
-        Raises:
-            UpstreamError: Elasticsearch did not answer.
-        """
-        if not json_body(request.headers.get("content-type")):
-            return PassThrough(Reason.BODY_FORMAT)
-        if filter_path.too_long(parameters(request.target).get("filter_path")):
-            return PassThrough(Reason.FILTER_PATH)
-        try:
-            subs = multi.split(request.body)
-        except ValueError:
-            return PassThrough(Reason.UNPARSABLE)
-        gate = asyncio.Semaphore(_AT_A_TIME)
-        planned = await asyncio.gather(*(self._plan(sub, request, match, fetch, gate) for sub in subs))
-        asked = Asked(
-            request=request,
-            subs=subs,
-            rendered=[search for search, _ in planned],
-            plans=[plan for _, plan in planned],
-            search_target=templates.search_target(request.target),
-            strict=strict,
-        )
-        return await self._multi.run(asked, fetch)
-
-    async def _plan(
-        self, sub: SubSearch, request: SearchRequest, match: MatchSub, fetch: Fetch, gate: asyncio.Semaphore
-    ) -> tuple[SubSearch, Planned]:
-        """Give the search that a template of several stands for, and its plan."""
-        found = await match(sub)
-        if isinstance(found, PassThrough) and not may_override(sub.body):
-            return sub, found
-        async with gate:
-            body = await _render(sub.body, request, fetch)
-        if body is None:
-            return sub, found if isinstance(found, PassThrough) else PassThrough(Reason.TEMPLATE_FAILED)
-        search = replace(sub, body=body)
-        whole = multi.as_search(search, request)
-        if isinstance(found, PassThrough):
-            return search, replace(found, body=without_override(whole))
-        return search, await self._single.plan(found, whole, fetch)
+            return passed(Reason.TEMPLATE_FAILED, call)
+        search = templates.as_search(call.request, body)
+        outcome = await self._search.matched(replace(call, request=search), match)
+        return await _sent(outcome, search, call) if isinstance(outcome, Passed) else outcome
 
 
-async def _sent(
-    found: PassThrough, search: SearchRequest, fetch: Fetch, pattern: str | None = None
-) -> Answer | PassThrough:
+async def _sent(outcome: Passed, search: SearchRequest, call: Call) -> Outcome:
     """Send the search that a template stands for where that had our `ext.rescore`; else the template goes on."""
-    if found.body is None:
-        return found
-    upstream = await fetch(search.method, search.target, found.body, None)
-    return answer.from_upstream(upstream, RescoreRecord(outcome="passed", reason=found.reason, mapping=pattern))
+    if outcome.body is None:
+        return replace(outcome, target=call.request.target_for_elasticsearch)
+    return answered(await call.fetch(search.method, search.target, outcome.body), outcome.record)
 
 
-async def _render(template: bytes, request: SearchRequest, fetch: Fetch) -> bytes | None:
-    """Give the search that a template stands for, None when Elasticsearch does not render it."""
-    upstream = await fetch("POST", templates.RENDER, template, None)
-    if upstream.status != 200 or not json_body(request.headers.get("content-type")):
+class MultiSearchTemplate:
+    """Answers `_msearch/template`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._several = MultiSearch(services)
+
+    async def __call__(self, call: Call) -> Outcome:
+        """Answer several template searches."""
+        subs = split(call)
+        if isinstance(subs, Reason):
+            return passed(subs, call)
+        gate = asyncio.Semaphore(_AT_A_TIME)
+        planned = await asyncio.gather(*(self._plan(sub, call, gate) for sub in subs))
+        asked = Asked(
+            call=call,
+            subs=subs,
+            requests=[request for request, _ in planned],
+            plans=[plan for _, plan in planned],
+            search_target=templates.search_target(call.request.target),
+            templates=True,
+        )
+        return await self._several.run(asked)
+
+    async def _plan(self, sub: SubSearch, call: Call, gate: asyncio.Semaphore) -> tuple[SearchRequest | None, Planned]:
+        """Return the search that a template of several stands for, and its plan."""
+        match = await self._services.matcher.sub_search(sub, call)
+        if isinstance(match, Reason) and not may_override(sub.body):
+            return None, match
+        async with gate:
+            body = await _render(sub.body, call)
+        if body is None:
+            return None, match if isinstance(match, Reason) else Reason.TEMPLATE_FAILED
+        request = multi.as_search(replace(sub, body=body), call.request)
+        if isinstance(match, Reason):
+            return request, match
+        return request, await self._services.planner.plan(match, request, call.fetch)
+
+
+async def _render(template: bytes, call: Call) -> bytes | None:
+    """Return the search that a template stands for, None when Elasticsearch does not render it."""
+    upstream = await call.fetch("POST", templates.RENDER, template)
+    if upstream.status != 200 or not json_body(call.request.headers.get("content-type")):
         return None
     try:
         return templates.rendered(template, upstream.body)

@@ -13,8 +13,7 @@ from urllib.parse import quote
 
 from sidecar.search.json_splice import Edit, Span, elements, members, splice, whole
 from sidecar.search.lenient_json import decode
-from sidecar.search.routes import parameters
-from sidecar.search.types import SearchRequest
+from sidecar.search.request import SearchRequest
 
 _INDEX_KEYS = ("index", "indices")
 
@@ -79,7 +78,7 @@ def join(lines: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 def as_search(sub: SubSearch, request: SearchRequest) -> SearchRequest:
     """Give the `_search` that a sub-search is; of the parameters only `format` matters to its plan."""
-    format_ = parameters(request.target).get("format")
+    format_ = request.params.get("format")
     target = "/_search" if format_ is None else f"/_search?format={quote(format_)}"
     return SearchRequest(method="POST", target=target, body=sub.body.strip() or b"{}", headers=request.headers)
 

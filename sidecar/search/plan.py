@@ -8,24 +8,21 @@ out. It is the same for every page of a list. Whatever more were asked for would
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
 from sidecar.search import body_edits
 from sidecar.search.client_search import ClientSearch, UpstreamSearch
 from sidecar.search.documents import highlight_tags
-from sidecar.search.json_splice import members, whole
-from sidecar.search.lenient_json import decode
 from sidecar.search.list_limit import default_size, list_limit
 from sidecar.search.overrides import Overrides, overrides
 from sidecar.search.query_text import query_text
-from sidecar.search.routes import parameters, with_parameters
+from sidecar.search.request import SearchBody, SearchRequest
 from sidecar.search.text_fields import TextFields
-from sidecar.search.types import BadRequest, PassThrough, SearchRequest, Settings, Window
+from sidecar.search.types import BadRequest, Settings, Window
 from sidecar.search.unsuitable import json_body, unsuitable
 from sidecar.search.window import window
 
@@ -36,7 +33,6 @@ _SOURCE = frozenset({"source", "source_content_type"})
 class RescorePlan:
     """How one search is rescored. ``search`` is the client's, of which the ``window`` and the rest are asked.
 
-    ``original_body`` is the client's body without our `ext.rescore`, or None where it had none.
     ``highlight_tags`` mark the highlighted words in its answer.
     ``looked_up`` are the fields whose texts are fetched in a search of their own, in the point in time ``pit`` where
     the client's is in one (see `lookup`).
@@ -52,7 +48,6 @@ class RescorePlan:
     looked_up: tuple[str, ...] = ()
     pit: Any = None
     filter_path: str | None = None
-    original_body: bytes | None = None
 
     @property
     def widened(self) -> UpstreamSearch:
@@ -72,27 +67,13 @@ class RescorePlan:
         return self.search.hits_only().part(0, size)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """A request taken apart: its JSON text without our `ext.rescore`, decoded value, and parameters.
-
-    ``stripped`` is the body less our `ext.rescore`, None where there is nothing to take out.
-    """
-
-    text: bytes
-    value: dict[str, Any]
-    params: dict[str, str]
-    ext: Any = None
-    stripped: bytes | None = None
-
-
 def plan(
     request: SearchRequest,
     mapping: IndexMapping,
     pattern: str,
     models: Collection[str],
     fields: TextFields | None = None,
-) -> RescorePlan | PassThrough | BadRequest:
+) -> RescorePlan | Reason | BadRequest:
     """Plan one search on an index that ``mapping`` covers.
 
     Args:
@@ -102,124 +83,62 @@ def plan(
         models: the names of `engine.models`.
         fields: tells which clauses hold text.
     """
-    params = parameters(request.target)
-    refused = _body_refused(request, params)
+    refused = _body_refused(request)
     if refused is not None:
         return refused
     try:
-        read = _read(request, params)
+        search = request.search
     except ValueError:
-        return PassThrough(Reason.UNPARSABLE)
-    chosen = overrides(read.ext, request.headers, mapping, models)
+        return Reason.UNPARSABLE
+    chosen = overrides(search.ext, request.headers, mapping, models)
     if isinstance(chosen, BadRequest):
         return chosen
-    found = _plan(request, read, chosen, mapping, pattern, fields or TextFields(mapping))
-    return found if isinstance(found, RescorePlan) else replace(found, body=read.stripped)
+    return _plan(request, search, chosen, mapping, pattern, fields or TextFields(mapping))
 
 
-def without_override(request: SearchRequest) -> bytes | None:
-    """Give a search's body less our `ext.rescore`, None where there is nothing to take out of it."""
-    if not may_override(request.body):
-        return None
-    try:
-        return _read(request, parameters(request.target)).stripped
-    except ValueError:
-        return None
-
-
-def may_override(text: bytes) -> bool:
-    """Tell whether a text may hold our `ext.rescore`, by its bytes alone; names may be spelt in escapes."""
-    return b"rescore" in text or b"\\u" in text
-
-
-def target_without_override(request: SearchRequest) -> str | None:
-    """Give the target less the `ext.rescore` in its `source`, None where there is nothing to take out of it."""
-    if request.body or "rescore" not in request.target:
-        return None
-    params = parameters(request.target)
-    try:
-        text = _read(request, params).text
-    except ValueError:
-        return None
-    if text == params.get("source", "").encode():
-        return None
-    return with_parameters(request.target, frozenset({"source"}), {"source": quote(text, safe="")})
-
-
-def _body_refused(request: SearchRequest, params: dict[str, str]) -> PassThrough | None:
-    """Give the reason not to read the body at all. A body and `source` together are Elasticsearch's to refuse."""
-    in_parameters = _SOURCE & params.keys()
+def _body_refused(request: SearchRequest) -> Reason | None:
+    """Return the reason not to read the body at all. A body and `source` together are Elasticsearch's to refuse."""
+    in_parameters = _SOURCE & request.params.keys()
     if request.body:
         if in_parameters:
-            return PassThrough(Reason.BAD_PARAMETERS)
-        return None if json_body(request.headers.get("content-type")) else PassThrough(Reason.BODY_FORMAT)
+            return Reason.BAD_PARAMETERS
+        return None if json_body(request.headers.get("content-type")) else Reason.BODY_FORMAT
     if not in_parameters:
         return None
     if in_parameters != _SOURCE:
-        return PassThrough(Reason.BAD_PARAMETERS)
-    return None if json_body(params["source_content_type"]) else PassThrough(Reason.BODY_FORMAT)
-
-
-def _read(request: SearchRequest, params: dict[str, str]) -> _Read:
-    """Take a request apart.
-
-    Raises:
-        ValueError: its body is not plain JSON, or has a key twice anywhere (Elasticsearch refuses that itself).
-    """
-    text = request.body or params.get("source", "").encode()
-    if not text:
-        return _Read(text=b"", value={}, params=params)
-    body_edits.refuse_duplicates(text)
-    spans = members(text, whole(text))
-    value = _decode(text)
-    ext = value.get("ext")
-    if not isinstance(ext, dict) or "rescore" not in ext:
-        return _Read(text=text, value=value, params=params)
-    text = body_edits.without_ext(text, spans)
-    return _Read(
-        text=text,
-        value=value,
-        params=params,
-        ext=ext["rescore"],
-        stripped=text if request.body else None,
-    )
-
-
-def _decode(text: bytes) -> dict[str, Any]:
-    value = decode(text)
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
-    return value
+        return Reason.BAD_PARAMETERS
+    return None if json_body(request.params["source_content_type"]) else Reason.BODY_FORMAT
 
 
 def _plan(
     request: SearchRequest,
-    read: _Read,
+    search: SearchBody,
     chosen: Overrides,
     mapping: IndexMapping,
     pattern: str,
     fields: TextFields,
-) -> RescorePlan | PassThrough:
+) -> RescorePlan | Reason:
     if not chosen.enabled:
-        return PassThrough(Reason.DISABLED)
-    page = unsuitable(request.headers, read.value, read.params) or _page(read, chosen)
-    if isinstance(page, PassThrough):
+        return Reason.DISABLED
+    params = request.params
+    page = unsuitable(request.headers, search.value, params) or _page(search.value, params, chosen)
+    if isinstance(page, Reason):
         return page
-    text = chosen.query or query_text(read.value, read.params, mapping.query_paths, fields)
+    text = chosen.query or query_text(search.value, params, mapping.query_paths, fields)
     if not text:
-        return PassThrough(Reason.NO_QUERY_TEXT)
-    return _planned(request, read, chosen, mapping, pattern, page, text)
+        return Reason.NO_QUERY_TEXT
+    return _planned(request, search, chosen, mapping, pattern, page, text)
 
 
-def _page(read: _Read, chosen: Overrides) -> Window | PassThrough:
-    """Give the window; parameters win over the body, as in Elasticsearch."""
+def _page(body: Mapping[str, Any], params: Mapping[str, str], chosen: Overrides) -> Window | Reason:
+    """Return the window; parameters win over the body, as in Elasticsearch."""
     try:
-        from_ = _whole_number(read.params.get("from", read.value.get("from", 0)))
-        size = _whole_number(read.params.get("size", read.value.get("size", default_size(read.value))))
+        from_ = _whole_number(params.get("from", body.get("from", 0)))
+        size = _whole_number(params.get("size", body.get("size", default_size(body))))
     except ValueError:
-        return PassThrough(Reason.BAD_PARAMETERS)
+        return Reason.BAD_PARAMETERS
     ends = chosen.settings.min_score is not None
-    return window(from_, size, chosen.window_size, list_limit(read.value), ends=ends)
+    return window(from_, size, chosen.window_size, list_limit(body), ends=ends)
 
 
 def _whole_number(value: Any) -> int:
@@ -235,7 +154,7 @@ def _whole_number(value: Any) -> int:
 
 def _planned(
     request: SearchRequest,
-    read: _Read,
+    search: SearchBody,
     chosen: Overrides,
     mapping: IndexMapping,
     pattern: str,
@@ -248,10 +167,9 @@ def _planned(
         query_text=text,
         window=page,
         settings=chosen.settings,
-        search=ClientSearch(method=request.method, target=request.target, text=read.text, in_body=bool(request.body)),
-        highlight_tags=highlight_tags(read.value),
-        looked_up=body_edits.hidden_fields(read.value, read.params, mapping),
-        pit=read.value.get("pit"),
-        filter_path=read.params.get("filter_path"),
-        original_body=read.stripped,
+        search=ClientSearch(method=request.method, target=request.target, text=search.text, in_body=bool(request.body)),
+        highlight_tags=highlight_tags(search.value),
+        looked_up=body_edits.hidden_fields(search.value, request.params, mapping),
+        pit=search.value.get("pit"),
+        filter_path=request.params.get("filter_path"),
     )

@@ -32,7 +32,7 @@ class Endpoint(Generic[Handler]):
         handler: what answers it; or why it is never rescored.
         methods: the methods by which it searches; others concern nobody.
         index: whether an index expression stands before the words.
-        late: whether it is only matched when its body is read, since that may name indices.
+        several: whether its body holds several searches, each of which may name its indices.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Endpoint(Generic[Handler]):
     handler: Handler | Reason
     methods: frozenset[str] = _READ
     index: Literal["optional", "required", "none"] = "optional"
-    late: bool = False
+    several: bool = False
 
     def matches(self, method: str, index: str | None, words: list[str]) -> bool:
         """Tell whether a request line with these words leads here."""

@@ -12,8 +12,8 @@ from sidecar.search.body_edits import with_flags
 from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.search.json_splice import members, whole
 from sidecar.search.lenient_json import decode
+from sidecar.search.request import SearchRequest
 from sidecar.search.routes import parameters
-from sidecar.search.types import SearchRequest
 
 RENDER: Final = ELASTICSEARCH.render
 _FLAGS = ("explain", "profile")

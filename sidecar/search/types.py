@@ -5,26 +5,9 @@ Pure data, shared by planning (request side), applying (response side) and the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.config.model import Fusion
-from sidecar.reasons import Reason
-
-
-@dataclass(frozen=True, slots=True)
-class PassThrough:
-    """Not rescored, and why. The same short reason is header value, metric label and log field.
-
-    ``body`` is the body to send instead of the client's, without our `ext.rescore` that Elasticsearch would
-    refuse, and ``target`` the request target where a parameter held it; None sends what came. ``mapping`` is the
-    pattern of the mapping, where it is not that of the request's path.
-    """
-
-    reason: Reason
-    body: bytes | None = None
-    target: str | None = None
-    mapping: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +15,6 @@ class BadRequest:
     """The request's own override is wrong: a 400 in Elasticsearch's error shape, naming the field."""
 
     message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchRequest:
-    """One search as it came. ``target`` is the raw request target, ``body`` has no content coding.
-
-    ``headers`` holds the request's headers with lower-case names.
-    """
-
-    method: str
-    target: str
-    body: bytes
-    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

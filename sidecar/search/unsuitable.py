@@ -9,10 +9,9 @@ from sidecar.reasons import Reason
 from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.search.filter_path import too_long
 from sidecar.search.source_filter import names
-from sidecar.search.types import PassThrough
 
 
-def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapping[str, str]) -> PassThrough | None:
+def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapping[str, str]) -> Reason | None:
     """Give the reason why a search stays as it is, or None.
 
     Args:
@@ -30,7 +29,7 @@ def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapp
         Reason.FILTER_PATH: too_long(params.get("filter_path")),
         Reason.ANSWER_FORMAT: not json_answer(headers.get("accept"), params.get("format")),
     }
-    return next((PassThrough(reason) for reason, holds in checks.items() if holds), None)
+    return next((reason for reason, holds in checks.items() if holds), None)
 
 
 def _standard(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@ import pytest
 from sidecar.config.match import Match, match
 from sidecar.config.model import FieldSpec, IndexMapping
 from sidecar.reasons import Reason
-from sidecar.search.types import PassThrough
 from sidecar.search.wildcard import overlap
 
 BODY = IndexMapping(fields=(FieldSpec(name="body"),))
@@ -54,13 +53,13 @@ def test_the_most_specific_pattern_that_holds_for_all_names(names: list[str], pa
     ],
 )
 def test_otherwise_a_reason(names: list[str], reason: str) -> None:
-    assert match(INDICES, names) == PassThrough(Reason(reason))
+    assert match(INDICES, names) == reason
 
 
 def test_a_catch_all_holds_for_everything_but_hidden_names_and_other_clusters() -> None:
     every = {"*": BODY}
     assert match(every, ["_all"]) == match(every, ["anything"]) == match(every, [""]) == Match("*", BODY)
-    assert match(every, [".kibana"]) == match(every, ["remote:logs"]) == PassThrough(Reason.NO_MAPPING)
+    assert match(every, [".kibana"]) == match(every, ["remote:logs"]) == Reason.NO_MAPPING
     assert match({"remote:*": BODY}, ["remote:logs"]) == Match("remote:*", BODY)
 
 

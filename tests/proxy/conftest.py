@@ -109,12 +109,10 @@ async def say(port: int, request: bytes) -> bytes:
     writer.write(request)
     await writer.drain()
     answer = b""
-    try:
-        with contextlib.suppress(ConnectionResetError):
-            while piece := await reader.read(1 << 16):
-                answer += piece
-    finally:
-        writer.close()
+    with contextlib.suppress(ConnectionResetError):
+        while piece := await reader.read(1 << 16):
+            answer += piece
+    writer.close()
     return answer
 
 

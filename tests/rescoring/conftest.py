@@ -1,10 +1,14 @@
-"""An observer that keeps what it is told."""
+"""An observer that keeps what it is told, and a search as the proxy hands it on."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
 
 from sidecar.events import RescoreRecord, SearchStart, ShadowRecord, Tell
+from sidecar.reasons import Reason
+from sidecar.upstream_types import UpstreamAnswer
 
 
 class Told:
@@ -21,3 +25,28 @@ class Told:
     def shadow(self, record: ShadowRecord) -> None:
         """Keep one comparison."""
         self.shadows.append(record)
+
+
+class Node(Protocol):
+    """A stand-in for Elasticsearch."""
+
+    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer: ...
+
+
+@dataclass
+class Request:
+    """A search as the proxy hands it on."""
+
+    node: Node
+    target: str
+    body: bytes
+    headers: dict[str, str]
+    method: str = "POST"
+
+    async def read(self) -> bytes | Reason:
+        """Give the body."""
+        return self.body
+
+    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
+        """Ask the node."""
+        return await self.node.fetch(method, target, body)

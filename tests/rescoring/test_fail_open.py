@@ -15,12 +15,11 @@ from sidecar.errors import BackendFailed, DeadlineExceeded, QueueFull, UpstreamE
 from sidecar.events import SearchStart, watched
 from sidecar.reasons import Reason
 from sidecar.rescorer import Rescorer
-from sidecar.rescoring.answer import Answer
 from sidecar.rescoring.endpoints import route
-from sidecar.rescoring.outcome import Outcome, Passed, Rejected
+from sidecar.rescoring.outcome import Answered, Outcome, Passed, Rejected
 from sidecar.scoring.types import ScoreRequest, Scores
 from sidecar.upstream_types import UpstreamAnswer
-from tests.rescoring.conftest import Told
+from tests.rescoring.conftest import Request, Told
 from tests.scorers import Give, GivenScorer, falling, raising
 
 TEXTS = ["a", "b", "c", "d"]
@@ -34,9 +33,9 @@ class Node:
         self.bodies: list[bytes] = []
         self.targets: list[str] = []
 
-    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
         """Answer a search, or each of an `_msearch`."""
-        del method, timeout
+        del method
         self.bodies.append(body or b"")
         self.targets.append(target)
         if self.problem is not None:
@@ -53,10 +52,10 @@ class Node:
 class Rendering(Node):
     """The stand-in with a template that renders to a search."""
 
-    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
         """Answer a search, or render the template."""
         if target != "/_render/template":
-            return await super().fetch(method, target, body, timeout)
+            return await super().fetch(method, target, body)
         rendered = {"template_output": {"query": {"match": {"t": "x"}}, "size": 2}}
         return UpstreamAnswer(status=200, headers=[], body=json.dumps(rendered).encode())
 
@@ -85,25 +84,6 @@ def rescorer(model: GivenScorer, **settings: Any) -> tuple[Watched, Told]:
     return Watched(Rescorer(Config.model_validate(config), model, told, clock), told), told
 
 
-@dataclass
-class Request:
-    """A search as the proxy hands it on."""
-
-    node: Node
-    target: str
-    body: bytes
-    headers: dict[str, str]
-    method: str = "POST"
-
-    async def read(self) -> bytes | Reason:
-        """Give the body."""
-        return self.body
-
-    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
-        """Ask the node."""
-        return await self.node.fetch(method, target, body, timeout)
-
-
 async def ask(
     which: Watched, node: Node, *, target: str = "/i/_search", body: bytes | None = None, **headers: str
 ) -> Outcome:
@@ -129,7 +109,7 @@ def passed(outcome: Outcome) -> tuple[str | None, bytes | None]:
 
 
 def names(answer: Outcome) -> list[str]:
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Answered)
     return [hit["_id"] for hit in json.loads(answer.body)["hits"]["hits"]]
 
 
@@ -159,11 +139,11 @@ async def test_a_failure_costs_the_order_alone(give: Give, reason: str) -> None:
     which, told = rescorer(GivenScorer(give))
     answer = await ask(which, Node())
     assert names(answer) == ["a", "b"]
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Answered)
     assert answer.record.header() == f"failed; reason={reason}"
     assert [record.reason for record in told.searches] == [reason]
     several = await ask(which, Node(), target="/_msearch", body=_two())
-    assert isinstance(several, Answer)
+    assert isinstance(several, Answered)
     assert several.record.header() == "failed; reranked=0; passed=0; failed=2"
     hits = [item["hits"]["hits"] for item in json.loads(several.body)["responses"]]
     assert [[hit["_id"] for hit in found] for found in hits] == [["a", "b"], ["a", "b", "c"]]
@@ -181,7 +161,7 @@ async def test_on_failure_error_is_a_503_that_says_why() -> None:
     assert isinstance(outcome, Rejected)
     assert (outcome.status, outcome.message) == (503, reason)
     several = await ask(which, Node(), target="/_msearch", body=_two())
-    assert isinstance(several, Answer)
+    assert isinstance(several, Answered)
     items = json.loads(several.body)["responses"]
     assert [(item["status"], item["error"]["reason"]) for item in items] == [(503, reason)] * 2
 
@@ -196,7 +176,7 @@ async def test_one_failure_of_several_leaves_the_others_rescored() -> None:
     searches = [b'{"query":{"match":{"t":"%s"}},"size":1}' % text for text in (b"bad", b"good")]
     body = b"".join(b'{"index":"i"}\n' + search + b"\n" for search in searches)
     answer = await ask(which, Node(), target="/_msearch", body=body)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Answered)
     assert answer.record.header() == "failed; reranked=1; passed=0; failed=1"
     assert [item["hits"]["hits"][0]["_id"] for item in json.loads(answer.body)["responses"]] == ["a", "d"]
     assert [(record.outcome, record.endpoint) for record in told.searches] == [
@@ -238,7 +218,7 @@ async def test_what_the_widened_search_costs_the_original_does_not(node: Node, r
 async def test_errors_of_elasticsearch_are_its_own(status: int) -> None:
     which, told = rescorer(GivenScorer(falling))
     answer = await ask(which, Node(status=status, body=b'{"error":"e"}'))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Answered)
     assert (answer.status, answer.body) == (status, b'{"error":"e"}')
     assert told.searches[0].reason == Reason.UPSTREAM_ERROR
 
@@ -298,12 +278,12 @@ async def test_a_model_that_is_not_configured_is_the_client_s_mistake() -> None:
     which, told = rescorer(model, engine={"models": {"large": {"model": "bundled"}}})
     reason = '[ext.rescore.model] must be one of [default, large], found ["nope"]'
     searches = [{"query": {"match": {"t": "x"}}, "ext": {"rescore": {"model": name}}} for name in ("nope", "large")]
-    answer = await ask(which, Node(), body=json.dumps(searches[0]).encode())
-    assert isinstance(answer, Answer)
-    assert (answer.status, json.loads(answer.body)["error"]["reason"]) == (400, reason)
+    outcome = await ask(which, Node(), body=json.dumps(searches[0]).encode())
+    assert isinstance(outcome, Rejected)
+    assert (outcome.status, outcome.message) == (400, reason)
     lines = b"".join(b'{"index":"i"}\n' + json.dumps(search).encode() + b"\n" for search in searches)
     several = await ask(which, Node(), target="/_msearch", body=lines)
-    assert isinstance(several, Answer)
+    assert isinstance(several, Answered)
     assert [item["status"] for item in json.loads(several.body)["responses"]] == [400, 200]
     assert [record.reason for record in told.searches] == ["bad_override", "bad_override", None]
     assert model.models == ["large"]
@@ -331,7 +311,7 @@ async def test_a_search_that_found_nothing_needs_no_model() -> None:
 
 async def compared(which: Watched) -> None:
     """Wait for the comparisons of `mode: shadow`."""
-    for task in list(which.rescorer._endpoints._shadow._running):
+    for task in list(which.rescorer._shadow._running):
         await task
 
 
@@ -367,14 +347,14 @@ async def test_comparisons_are_few_at_a_time_and_dropped_when_too_many_wait() ->
     class Held(Node):
         running = highest = 0
 
-        async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+        async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
             self.running += 1
             self.highest = max(self.highest, self.running)
             if self.running == 4:
                 held.set()
             await held.wait()
             self.running -= 1
-            return await super().fetch(method, target, body, timeout)
+            return await super().fetch(method, target, body)
 
     held = asyncio.Event()
     which, told = rescorer(GivenScorer(falling), mapping={"mode": "shadow"})
@@ -400,8 +380,8 @@ async def test_split_mode_decides_by_the_header_and_each_session_alike() -> None
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
     control = (Reason.SPLIT_CONTROL, b'{"query":{"match":{"t":"x"}}}')
     outcomes = [await ask(which, Node(), body=with_ext, x_user=f"user {i}") for i in range(400)]
-    assert all(isinstance(outcome, Answer) or passed(outcome) == control for outcome in outcomes)
-    assert 90 < sum(isinstance(outcome, Answer) for outcome in outcomes) < 150
+    assert all(isinstance(outcome, Answered) or passed(outcome) == control for outcome in outcomes)
+    assert 90 < sum(isinstance(outcome, Answered) for outcome in outcomes) < 150
     again = [await ask(which, Node(), body=with_ext, x_user=f"user {i}") for i in range(400)]
     assert [type(outcome) for outcome in again] == [type(outcome) for outcome in outcomes]
     assert passed(await ask(which, Node(), body=with_ext)) == control
@@ -428,16 +408,16 @@ async def test_texts_of_several_searches_are_looked_up_a_few_at_a_time(parameter
     class Counting(Node):
         running = highest = 0
 
-        async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+        async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
             self.running += 1
             self.highest = max(self.highest, self.running)
             await asyncio.sleep(0)
             self.running -= 1
-            return await super().fetch(method, target, body, timeout)
+            return await super().fetch(method, target, body)
 
     which, _ = rescorer(GivenScorer(falling))
     node = Counting()
     search = b'{"index":"i"}\n{"query":{"match":{"t":"x"}},"_source":false,"size":4}\n'
     answer = await ask(which, node, target=f"/_msearch{parameter}", body=search * 20)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Answered)
     assert (len(node.bodies), node.highest) == (21, most)

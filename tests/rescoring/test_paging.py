@@ -8,16 +8,13 @@ from urllib.parse import urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config.match import Match
-from sidecar.config.model import IndexMapping
+from sidecar.config.model import Config
 from sidecar.reasons import Reason
-from sidecar.rescoring.answer import Answer
-from sidecar.rescoring.pipeline import Pipeline
-from sidecar.rescoring.shadow import Shadow
-from sidecar.rescoring.single import SingleSearch
-from sidecar.search.types import SearchRequest
+from sidecar.rescorer import Rescorer
+from sidecar.rescoring.endpoints import route
+from sidecar.rescoring.outcome import Answered
 from sidecar.upstream_types import UpstreamAnswer
-from tests.rescoring.conftest import Told
+from tests.rescoring.conftest import Request, Told
 from tests.scorers import GivenScorer
 
 
@@ -29,9 +26,9 @@ class Node:
             {"_index": "i", "_id": f"{n}", "_score": 100.0 - n, "_source": {"t": str(n)}} for n in range(count)
         ]
 
-    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
         """Answer a search."""
-        del method, timeout
+        del method
         assert urlsplit(target).path == "/i/_search"
         asked = json.loads(body or b"{}")
         start, size = asked.get("from", 0), asked.get("size", 10)
@@ -44,17 +41,17 @@ class Node:
 _JSON = {"content-type": "application/json"}
 
 
-async def _page(search: SingleSearch, node: Node, window: int, start: int, size: int) -> list[tuple[str, float]]:
-    mapping = IndexMapping.model_validate({"fields": ["t"], "window_size": window})
-    body = {"query": {"match": {"t": "x"}}, "from": start, "size": size}
-    request = SearchRequest(method="POST", target="/i/_search", body=json.dumps(body).encode(), headers=_JSON)
-    outcome = await search.answer(Match("i", mapping), request, node.fetch)
-    if isinstance(outcome, Answer):
+async def _page(which: Rescorer, node: Node, start: int, size: int) -> list[tuple[str, float]]:
+    body = json.dumps({"query": {"match": {"t": "x"}}, "from": start, "size": size}).encode()
+    found = route("POST", "/i/_search")
+    assert found is not None
+    outcome = await which.search(found, Request(node, "/i/_search", body, _JSON))
+    if isinstance(outcome, Answered):
         assert outcome.record.outcome == "reranked" or outcome.record.reason == Reason.NO_HITS
         answer = outcome.body
     else:
-        assert outcome.reason in ("beyond_window", "size_0")
-        answer = (await node.fetch("POST", "/i/_search", request.body, None)).body
+        assert outcome.record.reason in ("beyond_window", "size_0")
+        answer = (await node.fetch("POST", "/i/_search", body)).body
     return [(hit["_id"], hit["_score"]) for hit in json.loads(answer)["hits"]["hits"]]
 
 
@@ -67,9 +64,10 @@ async def test_pages_join_to_elasticsearchs_list_with_its_window_permuted(
     scores: list[float], window: int, size: int
 ) -> None:
     scorer = GivenScorer(lambda request: [scores[int(text)] for text in request.documents])
-    search = SingleSearch(Pipeline(scorer), Shadow(scorer, Told()), ())
+    config = Config.model_validate({"indices": {"i": {"fields": ["t"], "window_size": window}}})
+    which = Rescorer(config, scorer, Told())
     node = Node(len(scores))
-    pages = [await _page(search, node, window, start, size) for start in range(0, len(scores) + size, size)]
+    pages = [await _page(which, node, start, size) for start in range(0, len(scores) + size, size)]
     paged = [int(name) for page in pages for name, _ in page]
     first = sorted(range(min(window, len(scores))), key=lambda n: -scores[n])  # stable: ties keep their order
     assert paged == first + list(range(len(first), len(scores)))

@@ -10,8 +10,7 @@ import pytest
 
 from sidecar.errors import UpstreamError
 from sidecar.reasons import Reason
-from sidecar.rescoring.answer import Answer
-from sidecar.rescoring.outcome import Passed
+from sidecar.rescoring.outcome import Answered, Passed
 from sidecar.upstream_types import UpstreamAnswer
 from tests.rescoring.test_fail_open import Node, ask, names, rescorer
 from tests.scorers import GivenScorer, falling
@@ -26,7 +25,7 @@ class Replying(Node):
         super().__init__()
         self.reply = reply
 
-    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
         """Reply."""
         self.targets.append(target)
         got = self.reply(target, json.loads(body or b"{}"))
@@ -82,7 +81,7 @@ async def test_texts_that_cannot_be_looked_up_are_counted_and_cost_nothing(faili
     node = Replying(lambda _, asked: failing if "fields" in asked else bare)
     answer = await ask(which, node, body=b'{"query":{"match":{"t":"x"}},"size":2,"_source":false}')
     assert names(answer) == ["a", "b"]
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Answered)
     assert answer.record.header() == "passed; reason=no_document_text; texts_not_found=4"
 
 
@@ -92,7 +91,7 @@ async def test_hits_without_text_keep_their_places_and_are_counted() -> None:
     which, _ = rescorer(GivenScorer(falling))
     answer = await ask(which, Replying(lambda *_: found), body=b'{"query":{"match":{"t":"x"}},"size":4}')
     assert names(answer) == ["d", "b", "c", "a"]
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Answered)
     assert answer.record.header() == "reranked; window=4; model=given; without_text=1"
     scores = [hit["_score"] for hit in json.loads(answer.body)["hits"]["hits"]]
     assert scores == sorted(scores, reverse=True)
@@ -117,6 +116,6 @@ async def test_a_window_of_a_part_of_the_cluster_is_not_answered(partial: dict[s
         return {"is_partial": True, "is_running": False, "response": found} if "async" in target else found
 
     answer = await ask(which, Replying(asynchronous), target="/i/_async_search?keep_alive=1m&routing=r")
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Answered)
     assert json.loads(answer.body) == {"is_partial": False, "is_running": False, "response": whole}
     assert answer.record.reason == Reason.WIDENED_PARTIAL

@@ -31,9 +31,9 @@ class Cluster:
         self.targets: list[str] = []
         self.problem: Exception | None = None
 
-    async def fetch(self, method: str, target: str, body: bytes | None, timeout: float | None) -> UpstreamAnswer:
+    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
         """Answer, and keep what was asked."""
-        assert (method, body, timeout) == ("GET", None, None)
+        assert (method, body) == ("GET", None)
         self.targets.append(target)
         if self.problem is not None:
             raise self.problem

@@ -11,7 +11,7 @@ from sidecar.config.model import IndexMapping
 from sidecar.search import lookup
 from sidecar.search.first_stage import FirstStage, read
 from sidecar.search.plan import RescorePlan, plan
-from sidecar.search.types import SearchRequest
+from sidecar.search.request import SearchRequest
 
 PARAMETERS = "?routing=r&size=3&q=x&ignore_unavailable=true&filter_path=took&_source=x"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.search import multi
-from sidecar.search.types import SearchRequest
+from sidecar.search.request import SearchRequest
 
 
 def test_headers_name_indices_in_all_their_spellings() -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sidecar.config.model import IndexMapping
 from sidecar.search.first_stage import read
 from sidecar.search.plan import RescorePlan, plan
+from sidecar.search.request import SearchRequest
 from sidecar.search.response import apply, number
-from sidecar.search.types import SearchRequest
 
 # Values whose spelling a decoder would lose: huge and tiny numbers, escapes, duplicate keys, white space, depth.
 ODD = [

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.reasons import Reason
 from sidecar.search.list_limit import ListLimit, list_limit
-from sidecar.search.types import PassThrough, Window
+from sidecar.search.types import Window
 from sidecar.search.window import window
 
 KNN = {"knn": {"field": "v", "query_vector": [1]}}
@@ -61,7 +61,7 @@ def test_a_rescore_that_can_lower_scores_bounds_the_window(rescore: Any, hits: i
     assert list_limit({"rescore": rescore}).hits == hits
 
 
-def parts(found: Window | PassThrough) -> tuple[int, int, int]:
+def parts(found: Window | Reason) -> tuple[int, int, int]:
     """Return how many hits the window's request asks for, and where and how long the page goes on after them."""
     assert isinstance(found, Window)
     return found.fetched, found.rest_from, found.rest_size
@@ -69,15 +69,15 @@ def parts(found: Window | PassThrough) -> tuple[int, int, int]:
 
 def test_the_window_is_the_same_for_every_page() -> None:
     assert [parts(window(from_, 10, 25)) for from_ in (0, 10, 20)] == [(25, 25, 0), (25, 25, 0), (25, 25, 5)]
-    assert window(25, 10, 25) == PassThrough(Reason.BEYOND_WINDOW)
+    assert window(25, 10, 25) == Reason.BEYOND_WINDOW
     assert parts(window(30, 10, 25, ends=True)) == (25, 30, 10)
 
 
 def test_a_limit_bounds_the_window_and_the_page() -> None:
     ranked = ListLimit(hits=20, ends=True)
     assert parts(window(15, 10, 18, ranked)) == (18, 18, 2)
-    assert window(0, 21, 100, ranked) == PassThrough(Reason.RANK_WINDOW)
+    assert window(0, 21, 100, ranked) == Reason.RANK_WINDOW
     exact = ListLimit(exact=True)
     assert parts(window(0, 10, 4, exact)) == (10, 10, 0)
     assert parts(window(3, 10, 100, exact)) == (10, 10, 3)
-    assert window(10, 10, 100, exact) == PassThrough(Reason.KNN_SIZE)
+    assert window(10, 10, 100, exact) == Reason.KNN_SIZE

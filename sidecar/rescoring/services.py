@@ -1,0 +1,44 @@
+"""What the handlers of endpoints share. Long-lived."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sidecar.rescoring.call import Call
+from sidecar.rescoring.matching import Matcher
+from sidecar.rescoring.outcome import Outcome
+from sidecar.rescoring.pipeline import Pipeline
+from sidecar.rescoring.planning import Planner
+from sidecar.rescoring.remembered import Remembered
+from sidecar.rescoring.shadow import Shadow
+from sidecar.search.plan import RescorePlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Built once, handed to each handler.
+
+    Attributes:
+        matcher: finds the mapping of a search.
+        planner: plans searches.
+        pipeline: scores first stages and applies the scores.
+        shadow: compares beside the answer.
+        submitted: the plans of async searches, by their ids.
+    """
+
+    matcher: Matcher
+    planner: Planner
+    pipeline: Pipeline
+    shadow: Shadow
+    submitted: Remembered[RescorePlan]
+
+
+Handle = Callable[[Call], Awaitable[Outcome]]
+"""Answers one request, or says why it goes on as it came.
+
+Raises:
+    UpstreamError: Elasticsearch did not answer.
+"""
+Handler = Callable[[Services], Handle]
+"""Builds what answers the requests of one endpoint."""
