@@ -99,4 +99,5 @@ class Reason(StrEnum):
     UPSTREAM_TIMEOUT = "upstream_timeout", "Elasticsearch did not answer in time: a 504"
     UPSTREAM_RESET = "upstream_reset", "Elasticsearch closed the connection before it answered: a 502"
     UPSTREAM_CUT = "upstream_cut", "Elasticsearch's answer ended before it was whole: a 502"
+    UPSTREAM_BUSY = "upstream_busy", "no connection to Elasticsearch became free in `upstream.pool_timeout`: a 429"
     UPSTREAM_PROTOCOL = "upstream_protocol", "Elasticsearch's answer was not HTTP that could be read: a 502"

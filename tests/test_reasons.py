@@ -52,7 +52,7 @@ def hits(path: str) -> bytes:
 
 @dataclass(frozen=True)
 class Case:
-    """A request that meets a reason. ``before`` is how many like it come first."""
+    """A request that meets a reason. ``before`` is how many like it come first, ``beside`` how many wait."""
 
     reason: Reason
     target: str = "/i/_search"
@@ -66,6 +66,7 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     upstream: dict[str, Any] = field(default_factory=dict)
     before: int = 0
+    beside: int = 0
 
 
 def lines(*searches: Any) -> bytes:
@@ -130,6 +131,12 @@ CASES = (
     Case(Reason.UPSTREAM_TIMEOUT, reply=lambda path: b"", upstream={"read_timeout": 0.2}),
     Case(Reason.UPSTREAM_RESET, reply=lambda path: b"close"),
     Case(Reason.UPSTREAM_CUT, reply=lambda path: b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}close"),
+    Case(
+        Reason.UPSTREAM_BUSY,
+        reply=lambda path: b"",
+        upstream={"max_connections": 1, "pool_timeout": 0.1},
+        beside=1,
+    ),
     Case(Reason.UPSTREAM_PROTOCOL, reply=lambda path: b"HTTP/1.1 OK\r\n\r\n"),
 )
 
@@ -182,12 +189,17 @@ async def test_header_metric_log_and_documentation_agree(case: Case, caplog: pyt
     async with recording(Scripted(case.reply)) as upstream:
         sidecar = Sidecar(config(case, upstream.url), GivenScorer(case.give, ready=case.ready))
         await sidecar.start()
+        beside: list[asyncio.Task[bytes]] = []
         try:
             for _ in range(case.before):
                 await say(sidecar.port, bytes_of(case))
+            beside += [asyncio.create_task(say(sidecar.port, bytes_of(case))) for _ in range(case.beside)]
+            await asyncio.gather(*(upstream.arrived.wait() for _ in beside))
             caplog.clear()
             answer = await say(sidecar.port, bytes_of(case))
         finally:
+            for each in beside:
+                each.cancel()
             await sidecar.close()
     found = route(case.method, case.target)
     assert found is not None

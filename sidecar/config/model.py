@@ -89,8 +89,14 @@ class Upstream(Section):
     connect_timeout: Duration = Field(5.0, description="Time to open a connection.")
     read_timeout: Duration = Field(300.0, description="Time to wait for the next byte of an answer or from a client.")
     total_timeout: Duration = Field(3600.0, description="Time for one whole upstream request.")
-    max_connections: int = Field(256, ge=1, description="Pooled connections over all URLs.")
-    dead_timeout: Duration = Field(10.0, description="How long a URL that failed is skipped before it is retried.")
+    max_connections: int = Field(
+        256, ge=1, description="Requests under way to Elasticsearch: searches, uploads and others, each."
+    )
+    pool_timeout: Duration = Field(10.0, description="Time to wait when that many are under way; then a 429.")
+    probe_after: Duration = Field(2.0, description="Time without an answer after which one of several URLs is probed.")
+    dead_timeout: Duration = Field(
+        1.0, description="Time until a URL that failed is probed; doubles with each further failure, up to 32 times."
+    )
     resolve_ttl: Duration = Field(
         60.0, description="How long is kept what aliases and data streams stand for, and which fields hold text."
     )

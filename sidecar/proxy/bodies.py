@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 
 from aiohttp import HttpVersion11, web
 
+from sidecar.proxy.places import Pace
+
 
 class StalledBodyError(web.RequestPayloadError):
     """A client stopped sending in mid-body."""
 
 
-def of(request: web.BaseRequest, patience: float) -> bytes | AsyncIterator[bytes] | None:
+def of(request: web.BaseRequest, patience: float, pace: Pace) -> bytes | AsyncIterator[bytes] | None:
     """Give the body: whole where all of it is here already, else as it arrives; None where there is none.
 
     Reading it raises ``StalledBodyError`` when nothing arrives for ``patience`` seconds.
@@ -22,23 +24,30 @@ def of(request: web.BaseRequest, patience: float) -> bytes | AsyncIterator[bytes
     content = request.content
     if content.is_eof() and content.exception() is None:
         return content.read_nowait()
-    return _pieces(request, patience)
+    return _pieces(request, patience, pace)
 
 
-async def _pieces(request: web.BaseRequest, patience: float) -> AsyncIterator[bytes]:
+async def _pieces(request: web.BaseRequest, patience: float, pace: Pace) -> AsyncIterator[bytes]:
     await _continue(request)
-    while piece := await _next(request, patience):
+    while piece := await _next(request, patience, pace):
+        pace.moved(len(piece))
         yield piece
 
 
-async def _next(request: web.BaseRequest, patience: float) -> bytes:
+async def _next(request: web.BaseRequest, patience: float, pace: Pace) -> bytes:
     try:
-        async with asyncio.timeout(patience):
-            return await request.content.readany()
+        with pace:
+            async with asyncio.timeout(patience):
+                return await request.content.readany()
     except TimeoutError as late:
         stalled = StalledBodyError(f"nothing of the request's body arrived for {patience:g} seconds")
         request.content.set_exception(stalled)
         raise stalled from late
+
+
+def give_up(request: web.BaseRequest, why: str) -> None:
+    """Break off the reading of a body: its client gets a 408."""
+    request.content.set_exception(StalledBodyError(why))
 
 
 async def _continue(request: web.BaseRequest) -> None:
@@ -50,10 +59,10 @@ async def _continue(request: web.BaseRequest) -> None:
 
 
 async def read_up_to(
-    request: web.BaseRequest, limit: int, patience: float
+    request: web.BaseRequest, limit: int, patience: float, pace: Pace
 ) -> tuple[bytes, AsyncIterator[bytes] | None]:
     """Read a body; one above ``limit`` bytes is given back as a stream that starts with what was read."""
-    stream = of(request, patience)
+    stream = of(request, patience, pace)
     if stream is None or isinstance(stream, bytes):
         return stream or b"", None
     read: list[bytes] = []

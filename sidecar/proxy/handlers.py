@@ -17,6 +17,7 @@ from sidecar.errors import UpstreamError
 from sidecar.events import RescoreObserver, RescoreRecord, SearchStart, Tell, watched
 from sidecar.proxy import bodies, content_coding
 from sidecar.proxy.headers import Headers, decoded, end_to_end, lowered, typed_as_json, value_of, without
+from sidecar.proxy.places import Pace
 from sidecar.proxy.raw_response import RawResponse, error_response
 from sidecar.proxy.refusals import origin_form, refusal
 from sidecar.proxy.upstream import Upstream
@@ -30,7 +31,12 @@ from sidecar.upstream_types import UpstreamAnswer
 
 _log = logging.getLogger("sidecar.proxy")
 _RESET = struct.pack("ii", 1, 0)  # lingering for no time: closing sends a reset (socket(7))
-_STATUS = {Reason.UPSTREAM_TIMEOUT: 504}
+_STATUS = {Reason.UPSTREAM_TIMEOUT: 504, Reason.UPSTREAM_BUSY: 429}
+_WHOLE = 64 << 10
+"""Bytes of a body that are waited for before a request takes a place among those under way to Elasticsearch."""
+_REPEATABLE = frozenset({"search", "msearch", "search_template", "msearch_template"})
+"""Endpoints whose requests change nothing, whatever their method."""
+_SLOW = "the client is slow, and others need its connection to Elasticsearch"
 
 
 class Rescorer(Protocol):
@@ -69,6 +75,7 @@ class Handler:
             if found is None:
                 return await exchange.forward()
             with watched(self._observer, SearchStart(endpoint=found.endpoint.name, headers=exchange.headers)) as tell:
+                exchange.repeatable = found.endpoint.name in _REPEATABLE
                 return await self._search(exchange, found, tell)
         except UpstreamError as problem:
             return _rejected(exchange.unanswered(problem), searched=False)
@@ -97,6 +104,9 @@ class _Exchange:
         self._upstream = upstream
         self._body: bytes | AsyncIterator[bytes] | None = None
         self._headers = without(end_to_end(headers), ("expect",))  # 100-continue is answered here
+        self._pace = Pace(self._make_room)
+        self._answering = False
+        self.repeatable = False
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -111,7 +121,7 @@ class _Exchange:
     async def read(self) -> bytes | Reason:
         """Read and decode the client's body, or give the reason why it can only be streamed."""
         limit = self.config.max_search_body
-        raw, rest = await bodies.read_up_to(self.request, limit, self.patience)
+        raw, rest = await bodies.read_up_to(self.request, limit, self.patience, self._pace)
         self._body = raw if rest is None else rest
         if rest is not None:
             return Reason.BODY_TOO_LARGE
@@ -136,7 +146,10 @@ class _Exchange:
         """
         if passed is not None:
             self._edit(passed)
-        async with self._upstream.open(self.method, self.target, self._headers, self._unsent() or None) as response:
+        body = await self._unsent() or None
+        async with self._upstream.open(
+            self.method, self.target, self._headers, body, read=self.repeatable, pace=self._pace
+        ) as response:
             if passed is not None and tell is not None:
                 tell(passed.record)
             added = [] if passed is None else [("X-Rescore", passed.record.header())]
@@ -148,14 +161,24 @@ class _Exchange:
             self._body = passed.body
             self._headers = without(self._headers, ("content-encoding", "content-length"))
 
-    def _unsent(self) -> bytes | AsyncIterator[bytes] | None:
-        """Give the body to forward: as far as it was read, and the rest as it arrives."""
-        return bodies.of(self.request, self.patience) if self._body is None else self._body
+    async def _unsent(self) -> bytes | AsyncIterator[bytes] | None:
+        """Return the body to forward: whole where it is short, else what was read and the rest as it arrives."""
+        if self._body is None:
+            raw, rest = await bodies.read_up_to(self.request, _WHOLE, self.patience, self._pace)
+            self._body = raw if rest is None else rest
+        return self._body
+
+    def _make_room(self) -> None:
+        if self._answering:
+            self._break_off(_SLOW)
+        else:
+            bodies.give_up(self.request, _SLOW)
 
     async def _stream(self, response: aiohttp.ClientResponse, added: Headers) -> RawResponse:
         kept = end_to_end(decoded(response.raw_headers))
         answer = RawResponse(response.status, response.reason, [*kept, *added])
         await answer.prepare(self.request)
+        self._answering = True
         try:
             await self._copy(response.content, answer)
         except (aiohttp.ClientError, OSError) as problem:
@@ -177,9 +200,11 @@ class _Exchange:
         async for piece in content.iter_any():
             # The last piece leaves together with the answer's end: one packet for a small answer, not two.
             writing = answer.write_eof(piece) if content.at_eof() else answer.write(piece)
+            self._pace.moved(len(piece))
             try:
-                async with asyncio.timeout(self.patience):
-                    await writing
+                with self._pace:
+                    async with asyncio.timeout(self.patience):
+                        await writing
             except TimeoutError:  # it would hold a connection to Elasticsearch for as long as it likes
                 self._break_off("a client did not take its answer within upstream.read_timeout")
                 raise
@@ -206,6 +231,7 @@ def _whole(answer: Answered) -> RawResponse:
 
 def _rejected(outcome: Rejected, *, searched: bool = True) -> RawResponse:
     added = _told(outcome.record) if searched else []
+    added += [("Retry-After", "1")] if outcome.status == 429 else []
     return error_response(outcome.status, outcome.kind, outcome.message, added)
 
 

@@ -1,13 +1,12 @@
 """Elasticsearch as the proxy sees it: pooled connections to one or several URLs.
 
-A request moves on to the next URL only while no connection could be opened, and only reads are sent again, once,
-when a pooled connection turns out closed. Clients retry 429, 502, 503 and 504 themselves, and multiplying that
-would hurt an overloaded cluster.
+A request moves on to the next URL while no connection could be opened; one that may be sent again also when a
+connection turns out closed or its URL is found dead before it answered. Answers are never retried: clients retry 429,
+502, 503 and 504 themselves, and multiplying that would hurt an overloaded cluster.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from sidecar.errors import UpstreamError
 from sidecar.proxy import content_coding, failures, tls
 from sidecar.proxy.balancing import Balancer
 from sidecar.proxy.headers import Headers, decoded, one_spelling, value_of, without
+from sidecar.proxy.liveness import UNAVAILABLE, DiedError, Liveness
+from sidecar.proxy.places import Kind, Pace, Places
 from sidecar.proxy.upstream_request import PATH, RawRequest
 from sidecar.reasons import Reason
 from sidecar.upstream_types import UpstreamAnswer
@@ -41,6 +42,11 @@ class _Request:
     repeatable: bool
 
 
+def _nobody() -> Pace:
+    """Return the pace of a request that no client can hold up: its body is here, its answer is read by ourselves."""
+    return Pace(lambda: None)
+
+
 class Upstream:
     """Opens requests to Elasticsearch. ``start`` and ``close`` it on the event loop."""
 
@@ -48,6 +54,8 @@ class Upstream:
         self._settings = settings
         urls = [url.base for url in settings.urls]
         self._balancer = Balancer(urls, settings.dead_timeout)
+        self._liveness = Liveness(self._balancer, self._answers, several=len(urls) > 1, after=settings.probe_after)
+        self._places = {kind: Places(settings.max_connections, settings.pool_timeout) for kind in Kind}
         self._session: aiohttp.ClientSession | None = None
         self._open = 0
         self._failures = 0
@@ -59,9 +67,8 @@ class Upstream:
         Raises:
             StartupError: a TLS file cannot be read.
         """
-        connector = aiohttp.TCPConnector(
-            limit=self._settings.max_connections, ssl=tls.client_context(self._settings.tls), ttl_dns_cache=30
-        )
+        context = tls.client_context(self._settings.tls)
+        connector = aiohttp.TCPConnector(limit=0, ssl=context, ttl_dns_cache=30)  # limited by places
         self._session = aiohttp.ClientSession(
             connector=connector,
             request_class=RawRequest,
@@ -83,7 +90,8 @@ class Upstream:
         )
 
     async def close(self) -> None:
-        """Close the pool."""
+        """Stop probing and close the pool."""
+        await self._liveness.close()
         if self._session is not None:
             await self._session.close()
 
@@ -97,6 +105,7 @@ class Upstream:
         *,
         timeout: float | None = None,
         read: bool = False,
+        pace: Pace | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and give the answer with its body still to be read.
 
@@ -106,20 +115,24 @@ class Upstream:
             headers: end-to-end headers.
             body: None, bytes, or an async iterable of bytes.
             timeout: seconds for the whole request; None for the configured one.
-            read: whether the request changes nothing, and may be sent again.
+            read: whether the request is a search, which changes nothing and may be sent again.
+            pace: of the client that sends the body and takes the answer, where they stream.
 
         Raises:
-            UpstreamError: no URL could be connected to, or the answer did not come.
+            UpstreamError: no place became free, no URL could be connected to, or the answer did not come.
         """
-        repeatable = (read or method in ("GET", "HEAD")) and (body is None or isinstance(body, bytes))
+        streamed = body is not None and not isinstance(body, bytes)
+        kind = Kind.UPLOAD if streamed else Kind.SEARCH if read else Kind.OTHER
+        repeatable = (read or method in ("GET", "HEAD")) and not streamed
         sent = CIMultiDict(one_spelling(headers))
         self._open += 1
         try:
-            response = await self._send(_Request(method, target, sent, body, timeout, repeatable))
-            try:
-                yield response
-            finally:
-                response.release() if response.content.at_eof() else response.close()
+            async with self._places[kind].one(pace or _nobody()):
+                response = await self._send(_Request(method, target, sent, body, timeout, repeatable))
+                try:
+                    yield response
+                finally:
+                    response.release() if response.content.at_eof() else response.close()
         except UpstreamError:
             self._failures += 1
             raise
@@ -127,34 +140,64 @@ class Upstream:
             self._open -= 1
 
     def stats(self) -> dict[str, float]:
-        """Give the requests that wait for Elasticsearch now, and those that it did not answer, for the metrics."""
-        return {"upstream_requests": self._open, "upstream_failures_total": self._failures}
+        """Return what is under way to Elasticsearch and what became of the rest, for the metrics."""
+        places = self._places.values()
+        return {
+            "upstream_requests": self._open,
+            "upstream_failures_total": self._failures,
+            "upstream_dead_urls": self._balancer.dead,
+            "slow_clients_evicted_total": sum(each.evicted for each in places),
+            "pool_timeouts_total": sum(each.refused for each in places),
+        }
 
     async def _send(self, request: _Request) -> aiohttp.ClientResponse:
         problems: dict[str, Exception] = {}
-        for url in self._balancer.order(time.monotonic()):
+        urls = self._balancer.order()
+        for url in urls:
+            leave = request.repeatable and url != urls[-1]
             try:
-                response = await self._once(url, request)
+                async with self._liveness.waiting(url, leave=leave):
+                    return self._sound(url, await self._once(url, request))
             except failures.NO_CONNECTION as refused:
-                self._balancer.failed(url, time.monotonic())
+                self._liveness.failed(url)
                 problems[url] = refused
-                continue
-            self._balancer.answered(url)
-            return response
+            except (*failures.STALE, DiedError, TimeoutError, aiohttp.ClientError) as problem:
+                self._liveness.suspect(url)
+                problems[url] = problem
+                if not leave or not isinstance(problem, (*failures.STALE, DiedError)):
+                    raise failures.translated(problem, url) from problem
         raise failures.unreachable(problems)
+
+    def _sound(self, url: str, response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+        """Take an answer; one with a status that HTTP does not have, or that nobody asked for, is none."""
+        if not 200 <= response.status <= 599:
+            response.close()
+            detail = f"{url} answered with the status {response.status}"
+            raise UpstreamError("Elasticsearch's answer is not HTTP", reason=Reason.UPSTREAM_PROTOCOL, detail=detail)
+        if response.status in UNAVAILABLE:
+            self._liveness.suspect(url)
+        else:
+            self._liveness.answered(url)
+        return response
+
+    async def _answers(self, url: str) -> bool:
+        """Tell whether a URL answers a request without credentials, be it with a 401, within the connect timeout."""
+        host = ("Host", self._bases[url][0].authority)
+        probe = _Request("HEAD", "/", CIMultiDict([host]), None, self._settings.connect_timeout, repeatable=True)
+        try:
+            response = await self._once(url, probe)
+        except (OSError, aiohttp.ClientError):  # a TimeoutError is an OSError
+            return False
+        response.close()
+        return response.status not in UNAVAILABLE
 
     async def _once(self, url: str, request: _Request) -> aiohttp.ClientResponse:
         try:
-            try:
-                return await self._attempt(url, request)
-            except failures.STALE:  # a pooled connection may have been closed under us
-                if not request.repeatable:
-                    raise
-                return await self._attempt(url, request)
-        except failures.NO_CONNECTION:
-            raise
-        except (*failures.STALE, TimeoutError, aiohttp.ClientError) as problem:
-            raise failures.translated(problem, url) from problem
+            return await self._attempt(url, request)
+        except failures.STALE:  # a pooled connection may have been closed under us
+            if not request.repeatable:
+                raise
+            return await self._attempt(url, request)
 
     async def _attempt(self, url: str, request: _Request) -> aiohttp.ClientResponse:
         if self._session is None:

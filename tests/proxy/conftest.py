@@ -109,10 +109,12 @@ async def say(port: int, request: bytes) -> bytes:
     writer.write(request)
     await writer.drain()
     answer = b""
-    with contextlib.suppress(ConnectionResetError):
-        while piece := await reader.read(1 << 16):
-            answer += piece
-    writer.close()
+    try:
+        with contextlib.suppress(ConnectionResetError):
+            while piece := await reader.read(1 << 16):
+                answer += piece
+    finally:
+        writer.close()
     return answer
 
 

@@ -45,6 +45,10 @@ class Connections:
         self.ended[this].set()
 
 
+_LONG = b"20000\r\n" + b"x" * 0x20000 + b"\r\n"
+"""More than is waited for before anything is sent on."""
+
+
 class Never(Connections):
     """Never answers."""
 
@@ -79,24 +83,24 @@ async def test_a_body_that_breaks_in_a_later_chunk_is_a_400_and_never_looks_comp
     assert all(b"smuggled" not in each and b"0\r\n\r\n" not in each for each in upstream.received)
 
 
-@pytest.mark.parametrize("framing", [b"Content-Length: 1000", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("framing", [b"Content-Length: 1000000", b"Transfer-Encoding: chunked"])
 async def test_a_client_that_leaves_in_mid_upload_leaves_an_unfinished_request_behind_it(framing: bytes) -> None:
     upstream = Never()
     async with _before(upstream) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST /_bulk HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n5\r\nabcde\r\n")
+        writer.write(b"POST /_bulk HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n" + _LONG)
         await upstream.some.wait()
         writer.close()
         await upstream.ended[0].wait()
     assert not upstream.received[0].endswith(b"0\r\n\r\n")
 
 
-@pytest.mark.parametrize("framing", [b"Content-Length: 1000", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("framing", [b"Content-Length: 1000000", b"Transfer-Encoding: chunked"])
 async def test_an_answer_before_the_upload_ends_costs_the_connection_it_came_on(framing: bytes) -> None:
     upstream = Connections(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
     async with _before(upstream) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST /_bulk HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n5\r\nabcde\r\n")
+        writer.write(b"POST /_bulk HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n" + _LONG)
         assert (await reader.readuntil(b"\r\n\r\nno")).startswith(b"HTTP/1.1 413")
         await say(port, request("/second"))
         writer.close()

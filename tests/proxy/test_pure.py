@@ -1,4 +1,4 @@
-"""The proxy's pure parts: headers, content codings, balancing."""
+"""The proxy's pure parts: headers, content codings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.proxy import content_coding
-from sidecar.proxy.balancing import Balancer
 from sidecar.proxy.headers import decoded, end_to_end, head, lowered, one_spelling, typed_as_json, value_of, without
 
 _OCTETS = st.binary(max_size=30).filter(lambda raw: not set(raw) & {0, 10, 13})
@@ -93,14 +92,3 @@ def test_a_decompression_bomb_stops_at_the_limit() -> None:
     bomb = gzip.compress(bytes(50 << 20))
     with pytest.raises(content_coding.TooLargeError):
         content_coding.decode(bomb, "gzip", 1 << 20)
-
-
-def test_urls_take_turns_and_dead_ones_come_last_until_their_time_is_over() -> None:
-    balancer = Balancer(["http://a", "http://b/", "http://c"], dead_for=10)
-    assert [balancer.order(0)[0] for _ in range(4)] == ["http://b", "http://c", "http://a", "http://b"]
-    balancer.failed("http://c", now=0)
-    assert all(balancer.order(5)[-1] == "http://c" for _ in range(3))
-    assert {balancer.order(11)[0] for _ in range(3)} == {"http://a", "http://b", "http://c"}
-    balancer.failed("http://a", now=20)
-    balancer.answered("http://a")
-    assert {balancer.order(21)[0] for _ in range(3)} == {"http://a", "http://b", "http://c"}

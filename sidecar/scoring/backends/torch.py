@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from sidecar.config.model import Engine
 from sidecar.errors import BackendFailed, ModelError
 from sidecar.scoring.backend import FINE_GRID, Logits, Pending
+from sidecar.scoring.backends.memory import Trimming, bound_primitives
 from sidecar.scoring.backends.packed import PackedModel, supported
 from sidecar.scoring.backends.race import Lap, choice, race
 from sidecar.scoring.backends.runners import GraphRunner, PaddedRunner, Runner, UnpaddedRunner
@@ -59,7 +61,9 @@ class TorchBackend:
     def __init__(self, files: ModelFiles, engine: Engine, device: torch.device, longest: int) -> None:
         self.device = device
         self.dtype, self._why = dtype_of(engine.dtype, device)
+        self._trimming = Trimming() if device.type == "cpu" else None
         if device.type == "cpu":
+            bound_primitives(os.environ)
             torch.set_num_threads(engine.threads or cpu_quota())
         model = load_model(files).to(device, self.dtype)
         keep_head_in_fp32(model)
@@ -111,11 +115,14 @@ class TorchBackend:
         """
         try:
             with torch.inference_mode(), _on(self.device):
-                return _pending(self._runner(pairs)(pairs))
+                pending = _pending(self._runner(pairs)(pairs))
         except torch.cuda.OutOfMemoryError as problem:
             if len(pairs) == 1:
                 raise BackendFailed(f"one pair does not fit the device: {problem}") from problem
-        return self._halved(pairs)
+            return self._halved(pairs)
+        if self._trimming is not None:
+            self._trimming.after_batch()
+        return pending
 
     def _halved(self, pairs: Sequence[EncodedPair]) -> Pending:
         """Run a batch that did not fit as two, and form smaller ones from now on."""
