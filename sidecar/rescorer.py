@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from sidecar.cache import ByteCache
 from sidecar.config.match import Match
 from sidecar.config.model import Config
 from sidecar.errors import UpstreamError
@@ -18,7 +19,6 @@ from sidecar.rescoring.multi import MultiSearch
 from sidecar.rescoring.outcome import FAILURE, Answered, Outcome, Rejected, failure_message, passed
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.planning import Planner
-from sidecar.rescoring.remembered import Remembered
 from sidecar.rescoring.services import Handler, Services
 from sidecar.rescoring.shadow import Shadow
 from sidecar.rescoring.single import Search
@@ -26,6 +26,7 @@ from sidecar.scoring.types import Scorer
 from sidecar.search.request import SearchRequest
 from sidecar.search.routes import Endpoint, Route
 
+_MAX_SUBMITTED = 64 << 20
 _log = logging.getLogger("sidecar.rescorer")
 
 
@@ -48,7 +49,7 @@ class Rescorer:
             planner=Planner(self._matcher, pipeline, frozenset(config.engine.models)),
             pipeline=pipeline,
             shadow=self._shadow,
-            submitted=Remembered(size=lambda plan: len(plan.search.text)),
+            submitted=ByteCache(_MAX_SUBMITTED),
         )
         self._handlers = {row.name: _handler(row)(services) for row in ENDPOINTS}
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "sidecar"
 MODULES = {".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
 
 # What each part may import of the others; `_VALUES` are values that all may.
-_VALUES = {"config.model", "config.urls", "errors", "events", "reasons", "upstream_types"}
+_VALUES = {"cache", "config.model", "config.urls", "errors", "events", "reasons", "upstream_types"}
 _ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": set(),

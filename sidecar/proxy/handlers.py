@@ -136,7 +136,7 @@ class _Exchange:
         """Ask Elasticsearch with the client's own headers and credentials."""
         own = typed_as_json(self._headers) if body and not self.request.body_exists else self._headers
         sent = [(name, value) for name, value in own if not name.lower().startswith("x-rescore-")]
-        return await self._upstream.fetch(method, target, sent, body, None, self.config.max_search_answer)
+        return await self._upstream.fetch(method, target, sent, body, self.config.max_search_answer)
 
     async def forward(self, passed: Passed | None = None, tell: Tell | None = None) -> RawResponse:
         """Stream the request to Elasticsearch and its answer back; tell what became of a search once it is answered.

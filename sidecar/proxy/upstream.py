@@ -103,7 +103,6 @@ class Upstream:
         headers: Headers,
         body: Any,
         *,
-        timeout: float | None = None,
         read: bool = False,
         pace: Pace | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -114,7 +113,6 @@ class Upstream:
             target: the raw request target, sent as it is.
             headers: end-to-end headers.
             body: None, bytes, or an async iterable of bytes.
-            timeout: seconds for the whole request; None for the configured one.
             read: whether the request is a search, which changes nothing and may be sent again.
             pace: of the client that sends the body and takes the answer, where they stream.
 
@@ -128,7 +126,7 @@ class Upstream:
         self._open += 1
         try:
             async with self._places[kind].one(pace or _nobody()):
-                response = await self._send(_Request(method, target, sent, body, timeout, repeatable))
+                response = await self._send(_Request(method, target, sent, body, None, repeatable))
                 try:
                     yield response
                 finally:
@@ -213,9 +211,7 @@ class Upstream:
             **options,
         )
 
-    async def fetch(
-        self, method: str, target: str, headers: Headers, body: bytes | None, timeout: float | None, limit: int
-    ) -> UpstreamAnswer:
+    async def fetch(self, method: str, target: str, headers: Headers, body: bytes | None, limit: int) -> UpstreamAnswer:
         """Give a whole answer, decoded.
 
         Raises:
@@ -224,7 +220,7 @@ class Upstream:
         sent = [*without(headers, ("accept-encoding", "content-length", "content-encoding", "expect"))]
         if body and value_of(sent, "content-type") is None:
             sent.append(_JSON)
-        async with self.open(method, target, sent, body or None, timeout=timeout, read=True) as response:
+        async with self.open(method, target, sent, body or None, read=True) as response:
             raw = await _read(response, limit)
         answered = decoded(response.raw_headers)
         try:

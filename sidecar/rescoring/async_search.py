@@ -74,7 +74,7 @@ class SubmitAsyncSearch:
         if found is None:
             return passed(Reason.UNREADABLE_ANSWER, call)
         if found.state.id is not None:
-            self._services.submitted.put(found.state.id, plan)
+            self._services.submitted.put(found.state.id, plan, len(plan.search.text))
         return await _answered(upstream, found, plan, call, self._services.pipeline)
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import msgspec
 
+from sidecar.cache import ByteCache
 from sidecar.reasons import Reason
 from sidecar.rescoring.call import Call
-from sidecar.rescoring.remembered import Remembered
 from sidecar.search.lenient_json import decode
 from sidecar.upstream_types import UpstreamAnswer
+
+_MAX_BYTES = 8 << 20
 
 
 class _Pit(msgspec.Struct):
@@ -54,13 +56,13 @@ class PointsInTime:
     """Remembers which index expression each point in time stands for."""
 
     def __init__(self) -> None:
-        self._known: Remembered[str] = Remembered()
+        self._known = ByteCache[str](_MAX_BYTES)
 
     def learn_opened(self, upstream: UpstreamAnswer, expression: str) -> None:
         """Remember the id that an answer to `_pit` gives."""
         opened = _read(upstream)
         if opened.id is not None:
-            self._known.put(opened.id, expression)
+            self._remember(opened.id, expression)
 
     def follow(self, call: Call, body: bytes) -> None:
         """Remember the id that an answer hands on: Elasticsearch may change it from search to search."""
@@ -70,7 +72,10 @@ class PointsInTime:
             return
         renewed = _read(UpstreamAnswer(status=200, headers=(), body=body)).pit_id
         if renewed is not None:
-            self._known.put(renewed, expression)
+            self._remember(renewed, expression)
+
+    def _remember(self, name: str, expression: str) -> None:
+        self._known.put(name, expression, len(name) + len(expression))
 
     def known(self, name: str) -> str | Reason:
         """Return the index expression of the PIT ``name``, if it is known."""
@@ -90,7 +95,7 @@ class PointsInTime:
         names = sorted({hit.index for hit in _read(upstream).hits.hits})
         if not names:
             return known
-        self._known.put(name, ",".join(names))
+        self._remember(name, ",".join(names))
         return ",".join(names)
 
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
+from sidecar.cache import ByteCache
 from sidecar.errors import UpstreamError
 from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.search.lenient_json import decode
 from sidecar.upstream_types import Fetch
 
-_MAX_ENTRIES = 1024
+_MAX_BYTES = 16 << 20
+_NAME = 50  # bytes of a name besides its characters, about
 # An index of a data stream: the stream's name is what a configuration says. Source: "Data streams", backing indices.
 _BACKING = re.compile(r"^\.ds-(.+)-\d{4}\.\d{2}\.\d{2}-\d{6}$")
 # The types whose fields are analysed; some are reported as their family, `text`.
@@ -53,7 +54,7 @@ class _Capabilities(msgspec.Struct):
     fields: dict[str, msgspec.Raw] = {}
 
 
-_Answer = TypeVar("_Answer")
+_Answer = TypeVar("_Answer", bound=Collection[str] | None)
 
 
 class IndexResolver:
@@ -62,7 +63,7 @@ class IndexResolver:
     def __init__(self, ttl: float, clock: Callable[[], float]) -> None:
         self._ttl = ttl
         self._clock = clock
-        self._known: OrderedDict[tuple[str, bytes], tuple[float, Any]] = OrderedDict()
+        self._known = ByteCache[tuple[float, Any]](_MAX_BYTES)
 
     async def names(self, expression: str, headers: Mapping[str, str], fetch: Fetch) -> tuple[str, ...]:
         """Return the concrete index and data stream names, sorted; none when Elasticsearch does not say."""
@@ -81,18 +82,12 @@ class IndexResolver:
         key = (target, _caller(headers))
         known = self._known.get(key)
         if known is not None and known[0] > self._clock():
-            self._known.move_to_end(key)
             answer: _Answer | None = known[1]
             return answer
         answer = await _ask(target, read, fetch)
-        self._remember(key, answer)
+        size = len(target) + sum(_NAME + len(name) for name in answer or ())
+        self._known.put(key, (self._clock() + self._ttl, answer), size)
         return answer
-
-    def _remember(self, key: tuple[str, bytes], answer: Any) -> None:
-        self._known[key] = (self._clock() + self._ttl, answer)
-        self._known.move_to_end(key)
-        if len(self._known) > _MAX_ENTRIES:
-            self._known.popitem(last=False)
 
 
 def _caller(headers: Mapping[str, str]) -> bytes:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from sidecar.cache import ByteCache
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.matching import Matcher
 from sidecar.rescoring.outcome import Outcome
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.planning import Planner
-from sidecar.rescoring.remembered import Remembered
 from sidecar.rescoring.shadow import Shadow
 from sidecar.search.plan import RescorePlan
 
@@ -31,7 +31,7 @@ class Services:
     planner: Planner
     pipeline: Pipeline
     shadow: Shadow
-    submitted: Remembered[RescorePlan]
+    submitted: ByteCache[RescorePlan]
 
 
 Handle = Callable[[Call], Awaitable[Outcome]]

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from sidecar.cache import ByteCache
 from sidecar.config import model as config
 from sidecar.errors import DeadlineExceeded, QueueFull
-from sidecar.scoring.cache import ByteCache
 from sidecar.scoring.cpu import cpu_quota
 from sidecar.scoring.loaded import Encoded, Loaded, load
 from sidecar.scoring.tokenization import EncodedPair

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sidecar.cache import ByteCache
 from sidecar.config import model as config
 from sidecar.errors import ModelError
 from sidecar.scoring.backend import Backend
 from sidecar.scoring.backends.chosen import chosen
 from sidecar.scoring.backends.rows import first_position
-from sidecar.scoring.cache import ByteCache
 from sidecar.scoring.heads import Head, head_of, on_grid, relevance
 from sidecar.scoring.loading import ModelFiles, find
 from sidecar.scoring.scheduler import Scheduler

@@ -1,9 +1,10 @@
-"""A cache bounded in bytes, least recently used out first."""
+"""The one cache: bounded in bytes, least recently used out first."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -15,13 +16,13 @@ class ByteCache(Generic[Value]):
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._values: OrderedDict[bytes, tuple[Value, int]] = OrderedDict()
+        self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self._lock = threading.Lock()
         self.size = 0
         self.hits = 0
         self.misses = 0
 
-    def get(self, key: bytes) -> Value | None:
+    def get(self, key: Hashable) -> Value | None:
         """Give a value and note its use, or None."""
         with self._lock:
             found = self._values.get(key)
@@ -32,7 +33,7 @@ class ByteCache(Generic[Value]):
             self._values.move_to_end(key)
             return found[0]
 
-    def put(self, key: bytes, value: Value, size: int) -> None:
+    def put(self, key: Hashable, value: Value, size: int) -> None:
         """Keep a value of ``size`` bytes, dropping the least recently used ones to make room."""
         size += _OVERHEAD
         if size > self.limit:

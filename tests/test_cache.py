@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.scoring.cache import ByteCache
+from sidecar.cache import ByteCache
 
 EACH = 300  # 100 bytes of value, 200 of bookkeeping
 
