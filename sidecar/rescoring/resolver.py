@@ -54,7 +54,7 @@ class _Capabilities(msgspec.Struct):
     fields: dict[str, msgspec.Raw] = {}
 
 
-_Answer = TypeVar("_Answer", bound=Collection[str] | None)
+_Answer = TypeVar("_Answer", bound=Collection[str])
 
 
 class IndexResolver:
@@ -77,7 +77,7 @@ class IndexResolver:
         return await self._known_or_asked(target, _text_fields, headers, fetch)
 
     async def _known_or_asked(
-        self, target: str, read: Callable[[bytes], _Answer], headers: Mapping[str, str], fetch: Fetch
+        self, target: str, read: Callable[[bytes], _Answer | None], headers: Mapping[str, str], fetch: Fetch
     ) -> _Answer | None:
         key = (target, _caller(headers))
         known = self._known.get(key)
@@ -85,8 +85,10 @@ class IndexResolver:
             answer: _Answer | None = known[1]
             return answer
         answer = await _ask(target, read, fetch)
-        size = len(target) + sum(_NAME + len(name) for name in answer or ())
-        self._known.put(key, (self._clock() + self._ttl, answer), size)
+        names: Collection[str] = answer or ()
+        self._known.put(
+            key, (self._clock() + self._ttl, answer), len(target) + sum(_NAME + len(name) for name in names)
+        )
         return answer
 
 
@@ -100,7 +102,7 @@ def _quoted(expression: str) -> str:
     return quote(expression, safe="*,-")
 
 
-async def _ask(target: str, read: Callable[[bytes], _Answer], fetch: Fetch) -> _Answer | None:
+async def _ask(target: str, read: Callable[[bytes], _Answer | None], fetch: Fetch) -> _Answer | None:
     try:
         answer = await fetch("GET", target, None)
         return read(answer.body) if answer.status == 200 else None
