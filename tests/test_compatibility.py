@@ -18,7 +18,7 @@ from sidecar.rescoring.endpoints import route
 from sidecar.search import routes
 from sidecar.search.plan import RescorePlan, plan
 from sidecar.search.request import SearchRequest
-from sidecar.search.routes import parameters
+from sidecar.search.target import parameters
 from tests import compatibility
 from tests.compatibility import FEATURES, RESCORED, SENT, Feature, Search
 from tests.compatibility_endpoints import ENDPOINTS, UNTOUCHED, Endpoint

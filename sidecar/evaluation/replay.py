@@ -16,8 +16,8 @@ from sidecar.evaluation.journal import Answer
 from sidecar.evaluation.results import Latency, latency, mean_stages
 from sidecar.rescoring.endpoints import route
 from sidecar.search.explain import RANK
-from sidecar.search.rank_compare import kendall_tau, overlap
-from sidecar.search.routes import parameters
+from sidecar.search.order import kendall_tau, overlap
+from sidecar.search.target import parameters
 
 TOP: Final = 10
 _FORM: Final = '{"index": ..., "body": {...}} or {"method": ..., "path": ..., "body": {...}}'

@@ -24,10 +24,10 @@ from sidecar.search import filter_path
 from sidecar.search.first_stage import FirstStage
 from sidecar.search.json_splice import Edit, Span, members, splice, whole
 from sidecar.search.lenient_json import decode
+from sidecar.search.media_types import json_answer
 from sidecar.search.plan import RescorePlan
-from sidecar.search.routes import with_parameters
+from sidecar.search.target import with_parameters
 from sidecar.search.types import BadRequest
-from sidecar.search.unsuitable import json_answer
 from sidecar.upstream_types import UpstreamAnswer
 
 

@@ -32,11 +32,11 @@ from sidecar.rescoring.services import Services
 from sidecar.search import filter_path, multi
 from sidecar.search.error_body import JSON_HEADERS, error_body
 from sidecar.search.first_stage import FirstStage
+from sidecar.search.media_types import json_body
 from sidecar.search.multi import SubSearch
 from sidecar.search.plan import RescorePlan
 from sidecar.search.request import SearchRequest, may_override
 from sidecar.search.types import BadRequest
-from sidecar.search.unsuitable import json_body
 from sidecar.upstream_types import UpstreamAnswer
 
 Work = dict[int, tuple[FirstStage, RescorePlan]]

@@ -19,7 +19,7 @@ from sidecar.search.first_stage import FirstStage
 from sidecar.search.multi import Envelope, SubSearch
 from sidecar.search.plan import RescorePlan
 from sidecar.search.request import SearchRequest
-from sidecar.search.routes import with_parameters
+from sidecar.search.target import with_parameters
 from sidecar.search.types import BadRequest
 from sidecar.upstream_types import UpstreamAnswer
 

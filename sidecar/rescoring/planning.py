@@ -1,13 +1,18 @@
-"""Plans searches under their mapping's mode, the types of their fields and the model's health."""
+"""Plans searches under their mapping's mode, the types of their fields and the model's health.
+
+Of a mapping in `mode: split` a share is rescored: decided by a hash of a header's value, so that one user session sees
+one ranking and every replica of the sidecar decides alike. A search without the header is in the control group.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Collection, Mapping
 
 from sidecar.config.match import Match
+from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
 from sidecar.rescoring.matching import Matcher
-from sidecar.rescoring.modes import control
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.search.plan import RescorePlan, plan
 from sidecar.search.request import SearchRequest
@@ -41,3 +46,22 @@ class Planner:
         if analysed is None:
             return planned
         return plan(request, match.mapping, match.pattern, self._models, TextFields(match.mapping, analysed))
+
+
+_BUCKETS = 10_000
+
+
+def bucket(value: str) -> int:
+    """Give the bucket, 0 to 9999, of a header value: uniform, and the same on every machine."""
+    digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % _BUCKETS
+
+
+def control(mapping: IndexMapping, headers: Mapping[str, str]) -> Reason | None:
+    """Give the reason why this search stays as Elasticsearch has it, or None when it is rescored."""
+    if mapping.mode != "split":
+        return None
+    value = headers.get(mapping.split_header.lower())
+    if value is not None and bucket(value) < mapping.split_percent * _BUCKETS / 100:
+        return None
+    return Reason.SPLIT_CONTROL

@@ -14,9 +14,8 @@ from sidecar.rescoring.fetching import Send, window, with_texts
 from sidecar.rescoring.pipeline import score_request, unscorable
 from sidecar.scoring.types import Scorer
 from sidecar.search.first_stage import FirstStage
-from sidecar.search.order import rank
+from sidecar.search.order import kendall_tau, overlap, rank
 from sidecar.search.plan import RescorePlan
-from sidecar.search.rank_compare import kendall_tau, overlap
 
 _log = logging.getLogger("sidecar.rescorer")
 _MAX_WAITING = 64

@@ -18,9 +18,9 @@ from sidecar.rescoring.planning import Planned
 from sidecar.rescoring.services import Services
 from sidecar.rescoring.single import Search, with_mapping
 from sidecar.search import multi, templates
+from sidecar.search.media_types import json_body
 from sidecar.search.multi import SubSearch
 from sidecar.search.request import SearchRequest, may_override
-from sidecar.search.unsuitable import json_body
 
 _AT_A_TIME = 8
 

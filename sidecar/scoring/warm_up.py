@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from sidecar.scoring.backend import Backend
-from sidecar.scoring.samples import sample_pairs
 from sidecar.scoring.tokenization import EncodedPair
 
 _FIRST_TOKENS = 256
@@ -51,3 +53,18 @@ def best_budget(rates: Mapping[int, float]) -> int:
     """Give the smallest budget whose rate is nearly the best one's."""
     best = max(rates.values())
     return min(budget for budget, rate in rates.items() if rate >= _NEARLY * best)
+
+
+_LENGTHS = (64, 48, 80, 56, 96, 40, 72, 68)
+_FIRST_ID, _IDS = 5, 32  # past the padding ids, within every vocabulary
+
+
+def sample_pairs(tokens: int, longest: int) -> list[EncodedPair]:
+    """Give pairs of about so many tokens in all, 64 in the mean or ``longest`` at most, no two the same."""
+    pairs: list[EncodedPair] = []
+    count = max(1, tokens // min(64, longest))
+    for number, length in enumerate(itertools.islice(itertools.cycle(_LENGTHS), count)):
+        length = min(length, longest)
+        ids = np.random.default_rng(number).integers(_FIRST_ID, _IDS, length, dtype=np.int32)
+        pairs.append(EncodedPair(ids, np.zeros(length, np.int32), number.to_bytes(4, "big")))
+    return pairs

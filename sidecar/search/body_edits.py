@@ -1,4 +1,4 @@
-"""Edits of a search body, and which document fields it does not show."""
+"""Edits of a search body."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sidecar.config.model import IndexMapping
 from sidecar.search.json_splice import Edit, Span, insertion, members, removals, splice, whole
-from sidecar.search.source_filter import names, source_filter
-from sidecar.search.wildcard import matches
 
 
 def refuse_duplicates(text: bytes) -> None:
@@ -43,23 +40,6 @@ def without_ext(text: bytes, spans: Mapping[str, Span]) -> bytes:
     if set(inner) == {"rescore"}:
         return splice(text, removals(text, whole(text), spans, ["ext"]))
     return splice(text, removals(text, spans["ext"], inner, ["rescore"]))
-
-
-def hidden_fields(body: Mapping[str, Any], params: Mapping[str, str], mapping: IndexMapping) -> tuple[str, ...]:
-    """Give the mapped fields whose texts do not come with the hits that the client asks for (see `lookup`)."""
-    asked = _field_names(body.get("fields"))
-    fields = [field.name for field in mapping.fields]
-    if mapping.text_from != "fields":
-        source = source_filter(body, params)
-        fields = [name for name in fields if not source.shows(name)]
-    return tuple(name for name in dict.fromkeys(fields) if not any(matches(pattern, name) for pattern in asked))
-
-
-def _field_names(value: Any) -> Sequence[str]:
-    """Give the names of a field list, whose entries are names or objects with a `field`."""
-    if not isinstance(value, list):
-        return names(value)
-    return names([entry.get("field") if isinstance(entry, dict) else entry for entry in value])
 
 
 def part(text: bytes, from_: int, size: int | None) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from sidecar.search import body_edits
-from sidecar.search.routes import parameters, with_parameters
+from sidecar.search.target import parameters, with_parameters
 
 _SOURCE = frozenset({"source", "source_content_type"})
 # Aggregations and suggestions are those of the window's answer; hits do not depend on them.

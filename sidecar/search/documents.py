@@ -8,6 +8,8 @@ from typing import Any
 
 from sidecar.config.model import FieldSpec, IndexMapping
 from sidecar.search.html import strip_html
+from sidecar.search.source_filter import names, source_filter
+from sidecar.search.wildcard import matches
 
 _END = object()
 _TAG_COUNT = 16
@@ -154,3 +156,20 @@ def _texts(values: Any) -> Iterator[str]:
             yield str(value)
         elif isinstance(value, list | dict):
             waiting.append(iter(value.values() if isinstance(value, dict) else value))
+
+
+def hidden_fields(body: Mapping[str, Any], params: Mapping[str, str], mapping: IndexMapping) -> tuple[str, ...]:
+    """Give the mapped fields whose texts do not come with the hits that the client asks for (see `lookup`)."""
+    asked = _field_names(body.get("fields"))
+    fields = [field.name for field in mapping.fields]
+    if mapping.text_from != "fields":
+        source = source_filter(body, params)
+        fields = [name for name in fields if not source.shows(name)]
+    return tuple(name for name in dict.fromkeys(fields) if not any(matches(pattern, name) for pattern in asked))
+
+
+def _field_names(value: Any) -> Sequence[str]:
+    """Give the names of a field list, whose entries are names or objects with a `field`."""
+    if not isinstance(value, list):
+        return names(value)
+    return names([entry.get("field") if isinstance(entry, dict) else entry for entry in value])

@@ -1,13 +1,13 @@
 """The order of the window and the `_score`s that go with it.
 
 Order is decided on the model's fp32 logits (or the fused score), never on what `_score` prints: a sigmoid
-saturates, logits don't. Ties keep Elasticsearch's order.
+saturates, logits don't. Ties keep Elasticsearch's order. Two orders are compared for shadow mode and log replay.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from sidecar.config.model import Fusion
@@ -143,3 +143,26 @@ def tail(first: Sequence[float | None], lowest: float) -> list[float]:
     top = max(known, default=0.0)
     squeezed = [lowest * max(0.0, score or 0.0) / (top + max(0.0, score or 0.0) or 1.0) for score in first]
     return _falling(squeezed)
+
+
+def kendall_tau(before: Sequence[Hashable], after: Sequence[Hashable]) -> float:
+    """Give Kendall's tau-a of two orders of the same items: 1 the same, -1 reversed.
+
+    Raises:
+        ValueError: the orders are not of the same items.
+    """
+    place = {item: i for i, item in enumerate(after)}
+    if len(place) != len(before) or any(item not in place for item in before):
+        raise ValueError("the two orders are not of the same items")
+    places = [place[item] for item in before]
+    count = len(places)
+    if count < 2:
+        return 1.0
+    inversions = sum(places[i] > places[j] for i in range(count) for j in range(i + 1, count))
+    return 1.0 - 4.0 * inversions / (count * (count - 1))
+
+
+def overlap(before: Sequence[Hashable], after: Sequence[Hashable], depth: int) -> float:
+    """Give the share of the top ``depth`` items that both orders have; 1.0 for empty lists."""
+    top = set(before[:depth])
+    return len(top & set(after[:depth])) / len(top) if top else 1.0

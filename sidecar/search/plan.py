@@ -14,17 +14,16 @@ from typing import Any
 
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
-from sidecar.search import body_edits
 from sidecar.search.client_search import ClientSearch, UpstreamSearch
-from sidecar.search.documents import highlight_tags
-from sidecar.search.list_limit import default_size, list_limit
+from sidecar.search.documents import hidden_fields, highlight_tags
+from sidecar.search.media_types import json_body
 from sidecar.search.overrides import Overrides, overrides
 from sidecar.search.query_text import query_text
 from sidecar.search.request import SearchBody, SearchRequest
 from sidecar.search.text_fields import TextFields
 from sidecar.search.types import BadRequest, Settings, Window
-from sidecar.search.unsuitable import json_body, unsuitable
-from sidecar.search.window import window
+from sidecar.search.unsuitable import unsuitable
+from sidecar.search.window import default_size, list_limit, window
 
 _SOURCE = frozenset({"source", "source_content_type"})
 
@@ -169,7 +168,7 @@ def _planned(
         settings=chosen.settings,
         search=ClientSearch(method=request.method, target=request.target, text=search.text, in_body=bool(request.body)),
         highlight_tags=highlight_tags(search.value),
-        looked_up=body_edits.hidden_fields(search.value, request.params, mapping),
+        looked_up=hidden_fields(search.value, request.params, mapping),
         pit=search.value.get("pit"),
         filter_path=request.params.get("filter_path"),
     )

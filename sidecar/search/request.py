@@ -11,7 +11,7 @@ from urllib.parse import quote
 from sidecar.search import body_edits
 from sidecar.search.json_splice import members, whole
 from sidecar.search.lenient_json import decode
-from sidecar.search.routes import parameters, with_parameters
+from sidecar.search.target import parameters, with_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which endpoint a request line leads to, and its query parameters.
+"""Which endpoint a request line leads to.
 
 Elasticsearch's router percent-decodes each path segment once and drops empty segments, so `//_search`,
 `/%74/_search` and `/_search/` are searches while `/idx%2f_search` is a document request. The same is done
@@ -7,18 +7,16 @@ here. Source: Elasticsearch's `RestController`/`PathTrie` behaviour and REST API
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote
 
 from sidecar.reasons import Reason
 
 _READ = frozenset({"GET", "POST"})
 _ANY = "*"
 _REST = "**"
-_SEPARATOR = re.compile("[&;]")
 Handler = TypeVar("Handler")
 
 
@@ -84,30 +82,3 @@ def route(endpoints: Iterable[Endpoint[Handler]], method: str, target: str) -> R
     index, words = (None, parts) if parts[0].startswith("_") and parts[0] != "_all" else (parts[0], parts[1:])
     found = next((each for each in endpoints if each.matches(method, index, words)), None)
     return None if found is None else Route(found, index, tuple(words))
-
-
-def parameters(target: str) -> dict[str, str]:
-    """Give the query parameters as Elasticsearch reads them.
-
-    `+` is a space, `;` separates as `&` does, and the last of a name wins: seen on 9.5.3 and 8.19.
-    """
-    found: dict[str, str] = {}
-    for pair in _pairs(target):
-        name, _, value = pair.partition("=")
-        found[unquote_plus(name)] = unquote_plus(value)
-    return found
-
-
-def with_parameters(target: str, removed: frozenset[str], added: Mapping[str, str]) -> str:
-    """Give the target with parameters removed and others added; the rest stays byte for byte.
-
-    ``added`` values are written as they are: percent-encode them first.
-    """
-    path = target.partition("?")[0]
-    kept = [pair for pair in _pairs(target) if unquote_plus(pair.partition("=")[0]) not in removed]
-    kept += [f"{name}={value}" for name, value in added.items()]
-    return f"{path}?{'&'.join(kept)}" if kept else path
-
-
-def _pairs(target: str) -> list[str]:
-    return [pair for pair in _SEPARATOR.split(target.partition("?")[2]) if pair]

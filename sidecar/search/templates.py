@@ -13,7 +13,7 @@ from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.search.json_splice import members, whole
 from sidecar.search.lenient_json import decode
 from sidecar.search.request import SearchRequest
-from sidecar.search.routes import parameters
+from sidecar.search.target import parameters
 
 RENDER: Final = ELASTICSEARCH.render
 _FLAGS = ("explain", "profile")

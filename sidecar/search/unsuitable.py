@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sidecar.reasons import Reason
-from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.search.filter_path import too_long
+from sidecar.search.media_types import json_answer
 from sidecar.search.source_filter import names
 
 
@@ -58,17 +58,3 @@ def _by_score(sort: Any) -> bool:
         order = order.get("order", "desc") if isinstance(order, dict) else order
         return isinstance(order, str) and order.lower() == "desc"
     return sort in ("_score", "_score:desc")
-
-
-def json_body(content_type: str | None) -> bool:
-    """Tell whether a body is declared as JSON in UTF-8. Elasticsearch refuses a body without a type."""
-    kind, _, rest = (content_type or "").lower().partition(";")
-    charset = rest.partition("charset=")[2].partition(";")[0].strip(' "')
-    return kind.strip() in ELASTICSEARCH.json_types and charset in ("", "utf-8", "utf8")
-
-
-def json_answer(accept: str | None, format_: str | None) -> bool:
-    """Tell whether the answer comes as JSON: `format` wins over `Accept`, and lists in `Accept` are not read."""
-    kind = "" if accept is None or "," in accept else accept.partition(";")[0]
-    kind = (format_ or kind).lower()
-    return not any(other in kind for other in ELASTICSEARCH.other_formats)

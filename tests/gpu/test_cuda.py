@@ -18,8 +18,8 @@ from sidecar.scoring.backends.torch import TorchBackend
 from sidecar.scoring.backends.torch_model import keep_head_in_fp32, load_model
 from sidecar.scoring.engine import Engine
 from sidecar.scoring.loading import find
-from sidecar.scoring.samples import sample_pairs
 from sidecar.scoring.types import ScoreRequest
+from sidecar.scoring.warm_up import sample_pairs
 from tests.checkpoints import make_checkpoint
 from tests.scoring.test_equality import QUERY, documents, reference
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from urllib.parse import urlsplit
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.config.model import Config
@@ -55,6 +55,7 @@ async def _page(which: Rescorer, node: Node, start: int, size: int) -> list[tupl
     return [(hit["_id"], hit["_score"]) for hit in json.loads(answer)["hits"]["hits"]]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     scores=st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=60),
     window=st.integers(1, 70),

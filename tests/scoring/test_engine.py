@@ -17,8 +17,8 @@ from sidecar.config import model as config
 from sidecar.config.model import Config
 from sidecar.errors import BackendFailed, DeadlineExceeded, ModelError, QueueFull
 from sidecar.scoring.engine import Engine
-from sidecar.scoring.samples import sample_pairs
 from sidecar.scoring.types import ScoreRequest
+from sidecar.scoring.warm_up import sample_pairs
 from tests.checkpoints import make_checkpoint
 
 QUERY = "how do I read a zip archive"

@@ -19,7 +19,7 @@ from sidecar.scoring.backends.rows import pack
 from sidecar.scoring.backends.runners import Bucket, PaddedRunner, bucket_of, fill, static_forward
 from sidecar.scoring.backends.torch_model import load_model
 from sidecar.scoring.loading import find
-from sidecar.scoring.samples import sample_pairs
+from sidecar.scoring.warm_up import sample_pairs
 from tests.checkpoints import write_model
 from tests.scoring.families import write
 from tests.scoring.test_equality import MODELS

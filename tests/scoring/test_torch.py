@@ -15,8 +15,8 @@ from sidecar.scoring.backends.runners import Runner
 from sidecar.scoring.backends.torch import TorchBackend, devices
 from sidecar.scoring.engine import Engine
 from sidecar.scoring.loading import find
-from sidecar.scoring.samples import sample_pairs
 from sidecar.scoring.tokenization import EncodedPair
+from sidecar.scoring.warm_up import sample_pairs
 from tests.checkpoints import make_checkpoint
 
 

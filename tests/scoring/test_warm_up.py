@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from sidecar.scoring.backend import Logits, Pending
-from sidecar.scoring.samples import sample_pairs
 from sidecar.scoring.tokenization import EncodedPair
-from sidecar.scoring.warm_up import best_budget, warm_up
+from sidecar.scoring.warm_up import best_budget, sample_pairs, warm_up
 
 
 class Device:

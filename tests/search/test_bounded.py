@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from sidecar.config.match import match
 from sidecar.config.model import FieldSpec, IndexMapping
-from sidecar.search import body_edits, filter_path
-from sidecar.search.documents import highlight_tags, text_of
+from sidecar.search import filter_path
+from sidecar.search.documents import hidden_fields, highlight_tags, text_of
 from sidecar.search.html import strip_html
 from sidecar.search.wildcard import Patterns, matches, overlap
 from tests.steps import steps
@@ -46,9 +46,7 @@ WORK: dict[str, Callable[[int], object]] = {
     ),
     "filter_path on deep nesting": lambda n: filter_path.apply(b'{"a":' * n + b"1" + b"}" * n, "**.b,-**.a"),
     "filter_path of many names": lambda n: filter_path.apply(keys(10), "a." * n),
-    "patterns of _source": lambda n: body_edits.hidden_fields(
-        {"_source": [f"{STARS}{i}" for i in range(n)]}, {}, MAPPING
-    ),
+    "patterns of _source": lambda n: hidden_fields({"_source": [f"{STARS}{i}" for i in range(n)]}, {}, MAPPING),
     "an index expression of many names": lambda n: match(
         {"logs-*-x": MAPPING, "b": MAPPING}, [f"l*{i}" for i in range(n)]
     ),

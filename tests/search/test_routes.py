@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.rescoring.endpoints import route
-from sidecar.search.routes import parameters, with_parameters
+from sidecar.search.target import parameters, with_parameters
 
 
 @pytest.mark.parametrize(

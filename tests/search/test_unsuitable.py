@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.search.unsuitable import json_answer, json_body, unsuitable
+from sidecar.search.media_types import json_answer, json_body
+from sidecar.search.unsuitable import unsuitable
 
 
 @pytest.mark.parametrize(

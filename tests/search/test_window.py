@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from sidecar.reasons import Reason
-from sidecar.search.list_limit import ListLimit, list_limit
 from sidecar.search.types import Window
-from sidecar.search.window import window
+from sidecar.search.window import ListLimit, list_limit, window
 
 KNN = {"knn": {"field": "v", "query_vector": [1]}}
 DEEP: Any = KNN

@@ -21,8 +21,8 @@ from sidecar.scoring.backend import FINE_GRID, Logits, Pending
 from sidecar.scoring.backends.rows import Rows, first_position, pack
 from sidecar.scoring.cpu import cpu_flags, cpu_quota
 from sidecar.scoring.loading import ModelFiles
-from sidecar.scoring.samples import sample_pairs
 from sidecar.scoring.tokenization import EncodedPair
+from sidecar.scoring.warm_up import sample_pairs
 
 _FORMAT = 2  # of the graphs in the cache
 _NOT_FUSED = ["SkipLayerNormFusion"]  # it would undo what ``onnx_graph`` does on purpose

@@ -20,8 +20,8 @@ from sidecar.scoring.backends.runners import GraphRunner, PaddedRunner, Runner, 
 from sidecar.scoring.backends.torch_model import dtype_of, keep_head_in_fp32, load_model
 from sidecar.scoring.cpu import cpu_quota
 from sidecar.scoring.loading import ModelFiles
-from sidecar.scoring.samples import sample_pairs
 from sidecar.scoring.tokenization import EncodedPair
+from sidecar.scoring.warm_up import sample_pairs
 
 _CPU_BUDGETS = (1024, 2048, 4096)
 _CUDA_BUDGETS = (8192, 16_384, 32_768, 65_536, 131_072)
