@@ -16,6 +16,7 @@ import yarl
 from hardening.search_answers import Taken, responses, settled, text
 from hardening.search_cases import Case
 from hardening.search_laws import Outcome, Page, Question, Reply, Violation, of_list, of_page, of_texts, text_of
+from hardening.search_queries import size_matters
 from hardening.search_world import World
 from sidecar.config.match import Match, match
 from sidecar.config.model import IndexMapping
@@ -166,9 +167,9 @@ class Asker:
         mappings = [each for each in mapped or [*self._indices.values()] if each is not None]
         one = mappings[0] if mappings and all(each == mappings[0] for each in mappings) else None
         return Question(
-            pool=await self._pool(made, window, pit) if window else None,
+            pools=await self._pools(made, window, pit, {pages[0].size for pages in walks}) if window else {},
             texts={} if one is None else self._texts(one),
-            size_matters=made.size_matters,
+            size_matters=size_matters(made.body),
             cut="min_score" in (made.ours or {}),
             replaces=one is not None and (made.ours or {}).get("fusion", one.fusion.method) == "replace",
             reasons=frozenset(Reason),
@@ -177,6 +178,12 @@ class Asker:
     def _texts(self, mapping: IndexMapping) -> dict[tuple[str, str, str], str]:
         fields = [each.name for each in mapping.fields]
         return {name: text_of(document, fields) for name, document in self._world.documents.items()}
+
+    async def _pools(self, made: Case, window: int, pit: str, sizes: set[int]) -> dict[int, Taken]:
+        """Return the node's list as far as the window, for each size of pages."""
+        asked = {size: size if made.size_matters else window for size in sizes}
+        lists = {hits: await self._pool(made, hits, pit) for hits in set(asked.values())}
+        return {size: found for size, hits in asked.items() if (found := lists[hits]) is not None}
 
     async def _pool(self, made: Case, window: int, pit: str) -> Taken | None:
         if made.kind == "msearch":
@@ -197,13 +204,12 @@ class Asker:
             return []
         start, size = made.walks[0][:2]
         other = await self._page(replace(made, body=made.body | (made.twin or {})), start, size, "")
-        if page.direct.status != other.direct.status:
-            return []
-        one, two = page.through.taken, other.through.taken
+        if _names(page.direct) != _names(other.direct):
+            return []  # the node itself shows other hits
+        one, two = _names(page.through), _names(other.through)
         if one is None or two is None or page.outcome.kind != other.outcome.kind:
             return [] if page.outcome.kind == other.outcome.kind else [_decides(made, page, other)]
-        names = [[hit.name for hit in taken.hits] for taken in (one, two)]
-        return [] if names[0] == names[1] else [Violation("what is shown decides the order", f"{names}")]
+        return [] if one == two else [Violation("what is shown decides the order", f"{one} became {two}")]
 
     async def _steady(self, made: Case, walks: Sequence[Sequence[Page]], pit: str) -> bool:
         """Tell whether the node answers the same once more."""
@@ -213,6 +219,11 @@ class Asker:
             again = [await self._walk(made, walk, pit) for walk in made.walks]
         old = [settled(page.direct.body) for pages in walks for page in pages]
         return old == [settled(page.direct.body) for pages in again for page in pages]
+
+
+def _names(reply: Reply) -> list[tuple[str, str, str]] | None:
+    taken = reply.taken
+    return None if taken is None else [hit.name for hit in taken.hits]
 
 
 def _decides(made: Case, page: Page, other: Page) -> Violation:

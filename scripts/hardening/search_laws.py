@@ -76,11 +76,12 @@ class Violation:
 class Question:
     """What the laws need to know of a search.
 
-    ``pool`` is the node's own list from its start, as long as the window, None where it cannot be had. ``texts``
-    are the documents' texts by the hits' names.
+    ``pools`` are the node's own list from its start, as long as the window, by the size of the page for which it
+    was asked; a list that cannot be had is not there. ``texts`` are the documents' texts by the hits' names.
+    ``size_matters``: another size of pages gives another list.
     """
 
-    pool: Taken | None
+    pools: Mapping[int, Taken]
     texts: Mapping[tuple[str, str, str], str]
     size_matters: bool
     cut: bool
@@ -126,6 +127,8 @@ def _of_rescored(page: Page, question: Question) -> Iterator[Violation]:
     if direct is None or through is None:
         yield Violation("rescored an error", _difference(page.direct.body, page.through.body))
         return
+    if direct.partial and not through.partial:
+        return  # the page needed less of the node than the client asked for
     if direct.shell != through.shell:
         yield Violation("changed around the hits", _difference(direct.shell.encode(), through.shell.encode()))
     if not question.cut:
@@ -141,9 +144,9 @@ def _of_hits(page: Page, direct: Taken, through: Taken, question: Question) -> I
         if old.plain != new.plain:
             yield Violation("changed after the window", f"{old.raw[:200]} became {new.raw[:200]}")
             return
-    pool = direct if question.size_matters else question.pool
+    pool = question.pools.get(page.size)
     if pool is not None:
-        known = Counter(hit.plain for hit in pool.hits[: None if question.size_matters else page.outcome.window])
+        known = Counter(hit.plain for hit in pool.hits[: page.outcome.window])
         for hit in through.hits[:inside]:
             if known[hit.plain] == 0:
                 yield Violation("a hit that is not the node's", hit.raw[:300])
@@ -178,11 +181,11 @@ def of_list(walks: Sequence[Sequence[Page]], question: Question) -> Iterator[Vio
     for pages in walks:
         whole = list(_whole(pages))
         if whole:
-            yield from _of_walk(whole, question)
+            yield from _of_walk(pages, whole, question)
             names = [hit.name for _, through in whole for hit in through.hits]
-            lists.append((whole[-1][1], len(whole[0][0].hits), names))
-    if not question.size_matters:
-        yield from _of_lists([names for _, _, names in lists])
+            lists.append((pages[0].size, names))
+    for size in {size for size, _ in lists} if question.size_matters else {0}:
+        yield from _of_lists([names for other, names in lists if size in (0, other)])
 
 
 def _whole(pages: Sequence[Page]) -> Iterator[tuple[Taken, Taken]]:
@@ -194,14 +197,16 @@ def _whole(pages: Sequence[Page]) -> Iterator[tuple[Taken, Taken]]:
         yield direct, through
 
 
-def _of_walk(pages: Sequence[tuple[Taken, Taken]], question: Question) -> Iterator[Violation]:
+def _of_walk(walk: Sequence[Page], pages: Sequence[tuple[Taken, Taken]], question: Question) -> Iterator[Violation]:
+    pool = question.pools.get(walk[0].size)
     old = Counter(hit.plain for direct, _ in pages for hit in direct.hits)
     new = Counter(hit.plain for _, through in pages for hit in through.hits)
-    ended = not pages[-1][0].hits
-    twice, lost = new - old, old - new
-    if twice and not question.size_matters:
-        yield Violation("a hit twice in a list", f"{len(twice)} of {len(old)}: {next(iter(twice))[:200]}")
-    if ended and lost and not question.cut and not question.size_matters:
+    known = old | Counter(hit.plain for hit in (pool.hits if pool else ()))
+    twice = [hit for hit, count in new.items() if count > max(1, known[hit])]
+    lost = old - new if not pages[-1][0].hits else None
+    if twice:
+        yield Violation("a hit twice in a list", f"{len(twice)} of {len(old)}: {twice[0][:200]}")
+    if lost and not question.cut:
         yield Violation("a hit lost from a list", f"{len(lost)} of {len(old)}: {next(iter(lost))[:200]}")
     if question.cut:
         yield from _of_lengths([len(through.hits) for _, through in pages], len(pages[0][0].hits))
@@ -225,10 +230,9 @@ def _of_lists(lists: Sequence[Sequence[tuple[str, str, str]]]) -> Iterator[Viola
 
 def of_texts(walks: Sequence[Sequence[Page]], question: Question) -> Iterator[Violation]:
     """Yield where equal texts in the window have other scores, or left the node's order."""
-    if question.pool is None or question.size_matters:
-        return
-    places = {hit.name: i for i, hit in enumerate(question.pool.hits)}
     for pages in walks:
+        pool = question.pools.get(pages[0].size)
+        places = {hit.name: i for i, hit in enumerate(pool.hits if pool else ())}
         hits = [(hit, question.texts.get(hit.name, "")) for page in pages for hit in _in_window(page)]
         seen: dict[str, Any] = {}
         for hit, words in hits:

@@ -40,7 +40,7 @@ def page(through: Reply, start: int = 0, size: int = 4, direct: Reply | None = N
 
 def question(**more: Any) -> Question:
     known: dict[str, Any] = {
-        "pool": take_apart(reply(LIST[:3]).body.decode()),
+        "pools": dict.fromkeys((1, 3, 4), take_apart(reply(LIST[:3]).body.decode())),
         "texts": {},
         "size_matters": False,
         "cut": False,
@@ -89,7 +89,7 @@ def test_an_explanation_that_lost_the_nodes_own() -> None:
     explained = [hit(name, _explanation={"value": 1.0}) for name in "abc"]
     pool = take_apart(reply(explained).body.decode())
     through = reply([hit("a", _explanation={"value": 2.0, "details": []})], header=RERANKED)
-    found = of_page(page(through, size=1, direct=reply(explained[:1])), question(pool=pool))
+    found = of_page(page(through, size=1, direct=reply(explained[:1])), question(pools={1: pool}))
     assert [each.law for each in found] == ["explanation lost"]
 
 
@@ -106,6 +106,7 @@ def walk(*names: str) -> list[Page]:
         ([walk("cba", "de", "")], ["a hit lost from a list"]),
         ([walk("cba", "def", ""), walk("cabdef", "")], ["lists of two clients differ"]),
         ([walk("cba", "def", ""), walk("cbadef", "")], []),
+        ([walk("cba", "fed")], []),
     ],
 )
 def test_a_list_read_page_by_page(walks: list[list[Page]], laws: list[str]) -> None:
