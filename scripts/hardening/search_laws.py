@@ -127,13 +127,22 @@ def _of_rescored(page: Page, question: Question) -> Iterator[Violation]:
     if direct is None or through is None:
         yield Violation("rescored an error", _difference(page.direct.body, page.through.body))
         return
-    if direct.partial and not through.partial:
-        return  # the page needed less of the node than the client asked for
+    if direct.partial:
+        yield from _of_part(page, direct, through)
+        return
     if direct.shell != through.shell:
         yield Violation("changed around the hits", _difference(direct.shell.encode(), through.shell.encode()))
     if not question.cut:
         yield from _of_hits(page, direct, through, question)
     yield from _of_scores(page, through)
+
+
+def _of_part(page: Page, direct: Taken, through: Taken) -> Iterator[Violation]:
+    """Where shards fail for the client's own request, others may have failed for ours, but no more hits are lost."""
+    shown = {hit.plain for hit in through.hits}
+    lost = [hit for hit in direct.hits if hit.plain not in shown]
+    if lost and page.start == 0 and len(through.hits) < page.size:
+        yield Violation("a hit lost beside shards that failed", lost[0].raw[:300])
 
 
 def _of_hits(page: Page, direct: Taken, through: Taken, question: Question) -> Iterator[Violation]:

@@ -95,7 +95,10 @@ async def _with_rest(first: FirstStage, plan: RescorePlan, send: Send) -> FirstS
 
 
 async def _once_each(first: FirstStage, rest: FirstStage, plan: RescorePlan, send: Send) -> FirstStage | Reason:
-    """Return the window with a rest of which some hits were in the window: each hit once, the page still full."""
+    """Return the window with a rest that does not follow it: each hit once, the page still full.
+
+    Some of the rest's hits were in the window, or shards failed for it: then it starts after hits of a shorter list.
+    """
     page = plan.window
     if page.exact:
         return with_rest_of_all(first, rest, 0, page.rest_size)

@@ -98,15 +98,16 @@ def name_of(hit: Mapping[str, Any]) -> tuple[str, str, str | None] | None:
 
 
 def with_rest(first: FirstStage, rest: FirstStage, count: int) -> FirstStage | None:
-    """Return the first stage with the hits that follow it; None where some are in both answers.
+    """Return the first stage with the hits that follow it; None where these do not.
 
-    Two requests may see two copies of a shard, whose order differs where scores are equal.
+    Two requests may see two copies of a shard, whose order differs where scores are equal: some hits are in both
+    answers. Without a shard that failed, the list is shorter: what it gives starts too late.
     """
     known = {hit.name for hit in first.hits}
     hits = rest.hits[:count]
-    if any(hit.name in known for hit in hits if hit.name is not None):
+    if rest.partial or any(hit.name in known for hit in hits if hit.name is not None):
         return None
-    return replace(first, rest=hits, coverage=_coverage(rest) if rest.partial else {})
+    return replace(first, rest=hits)
 
 
 def with_rest_of_all(first: FirstStage, everything: FirstStage, skipped: int, count: int) -> FirstStage:

@@ -93,6 +93,13 @@ def test_an_explanation_that_lost_the_nodes_own() -> None:
     assert [each.law for each in found] == ["explanation lost"]
 
 
+def test_where_shards_fail_more_may_be_shown_but_not_less() -> None:
+    part = reply(LIST[:2], _shards={"failed": 1})
+    more, less = (page(reply(hits(names), header=RERANKED), direct=part) for names in ("bca", "cb"))
+    assert not [*of_page(more, question())]
+    assert [each.law for each in of_page(less, question())] == ["a hit lost beside shards that failed"]
+
+
 def walk(*names: str) -> list[Page]:
     size = len(names[0])
     return [page(reply([hit(name) for name in each], header=RERANKED), i * size, size) for i, each in enumerate(names)]

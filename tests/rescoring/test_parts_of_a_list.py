@@ -56,6 +56,19 @@ async def test_a_hit_that_two_copies_of_a_shard_rank_apart_is_shown_once() -> No
     assert len(node.targets) == 3
 
 
+async def test_a_rest_without_a_shard_that_failed_loses_no_hit_of_the_other_shards() -> None:
+    failed = {"_shards": {"failed": 1}}
+
+    def reply(_: str, asked: dict[str, Any]) -> Any:  # of the other shards' hits, the window shows only some
+        return listed("abcd") if asked["size"] == 4 else listed(cut("abefgh", asked), **failed)
+
+    which, _ = rescorer(GivenScorer(falling))
+    answer = await ask(which, Replying(reply), body=b'{"query":{"match":{"t":"x"}},"size":6}')
+    assert names(answer) == ["d", "c", "b", "a", "e", "f"]
+    assert isinstance(answer, Answered)
+    assert json.loads(answer.body)["_shards"] == failed["_shards"]
+
+
 @pytest.mark.parametrize(
     ("rest", "reason"),
     [
