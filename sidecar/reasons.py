@@ -50,6 +50,7 @@ class Reason(StrEnum):
     FILTER_PATH = "filter_path", "`filter_path` is longer than 4096 characters; Elasticsearch alone applies it"
     SLICED = "sliced", "slices are for reading everything in parallel"
     BAD_OVERRIDE = "bad_override", "an override is of the wrong type or name: a 400 that names it"
+    TOO_MANY_SEARCHES = "too_many_searches", "an `_msearch` of more than 1000 searches"
     BODY_TOO_LARGE = "body_too_large", "the body exceeds `max_search_body`; it was streamed"
     BODY_ENCODING = "body_encoding", "the body's content coding is not gzip, deflate or zstd, or it is broken"
     SEVERAL_REASONS = "several_reasons", "no search of an `_msearch` is rescored, and for different reasons"

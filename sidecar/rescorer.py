@@ -12,6 +12,7 @@ from sidecar.config.model import Config
 from sidecar.errors import UpstreamError
 from sidecar.events import RescoreObserver
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call, Incoming
 from sidecar.rescoring.endpoints import ENDPOINTS
 from sidecar.rescoring.matching import Matcher
@@ -23,7 +24,7 @@ from sidecar.rescoring.services import Handler, Services
 from sidecar.rescoring.shadow import Shadow
 from sidecar.rescoring.single import Search
 from sidecar.scoring.types import Scorer
-from sidecar.search.request import SearchRequest
+from sidecar.search.request import SearchRequest, may_override
 from sidecar.search.routes import Endpoint, Route
 
 _MAX_SUBMITTED = 64 << 20
@@ -82,6 +83,8 @@ class Rescorer:
         )
         if isinstance(body, Reason):
             return passed(match if isinstance(match, Reason) else body, call)
+        if not route.endpoint.several and (not isinstance(match, Reason) or may_override(request.body)):
+            await aside(max(len(request.body), len(request.target)), request.prepare)
         return await self._handled(route, call)
 
     async def _match(self, route: Route[Handler], incoming: Incoming, config: Config) -> Match | Reason | None:

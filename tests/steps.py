@@ -3,44 +3,76 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 
-class TooManyStepsError(Exception):
+class TooManyStepsError(BaseException):
     """The limit of steps was reached."""
 
 
-def steps(work: Callable[[], object], limit: int = 10_000_000) -> int:
+@dataclass
+class Steps:
+    """Steps ``here``, on the thread that the work was given to, and on threads that it started ``beside`` it."""
+
+    limit: int
+    here: int = 0
+    beside: int = 0
+
+    def trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        """Take an event of `sys.settrace`."""
+        del frame, argument
+        if event == "line":
+            self.here += 1
+            self._check()
+        return self.trace
+
+    def profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        """Take an event of `sys.setprofile`."""
+        del frame, argument
+        self.here += event == "c_call"
+
+    def trace_beside(self, frame: FrameType, event: str, argument: Any) -> Any:
+        """Take an event of another thread."""
+        del frame, argument
+        if event == "line":
+            self.beside += 1
+            self._check()
+        return self.trace_beside
+
+    def _check(self) -> None:
+        if self.here + self.beside > self.limit:
+            self.limit = sys.maxsize  # raised once, where it is exceeded: not in what cleans up after it
+            raise TooManyStepsError(f"more than {self.here + self.beside - 1} steps")
+
+
+def steps_of(work: Callable[[], object], limit: int = 10_000_000) -> Steps:
     """Return the steps that ``work`` takes.
 
     Raises:
         TooManyStepsError: it takes more than ``limit``.
     """
-    count = 0
-
-    def step() -> None:
-        nonlocal count
-        count += 1
-        if count > limit:
-            raise TooManyStepsError(f"more than {limit} steps")
-
-    def trace(_: FrameType, event: str, __: Any) -> Any:
-        if event == "line":
-            step()
-        return trace
-
-    def profile(_: FrameType, event: str, __: Any) -> None:
-        if event == "c_call":
-            step()
-
+    count = Steps(limit)
     before = sys.gettrace(), sys.getprofile()
-    sys.settrace(trace)
-    sys.setprofile(profile)
+    threading.settrace(count.trace_beside)
+    sys.settrace(count.trace)
+    sys.setprofile(count.profile)
     try:
         work()
     finally:
         sys.settrace(before[0])
         sys.setprofile(before[1])
+        threading.settrace(None)
     return count
+
+
+def steps(work: Callable[[], object], limit: int = 10_000_000) -> int:
+    """Return the steps that ``work`` takes on this thread.
+
+    Raises:
+        TooManyStepsError: it takes more than ``limit``.
+    """
+    return steps_of(work, limit).here

@@ -98,6 +98,7 @@ CASES = (
     Case(Reason.BAD_OVERRIDE, body={**MATCH, "ext": {"rescore": {"nope": 1}}}),
     Case(Reason.BODY_TOO_LARGE, body={**MATCH, "_name": "x" * 3000}, settings={"max_search_body": 2048}),
     Case(Reason.BODY_ENCODING, headers=("Content-Encoding: br",)),
+    Case(Reason.TOO_MANY_SEARCHES, "/_msearch", lines(*[MATCH] * 1001)),
     Case(Reason.SEVERAL_REASONS, "/_msearch", lines({"size": 0}, {**MATCH, "sort": ["n"]})),
     Case(Reason.KNN_SEARCH, "/i/_knn_search"),
     Case(Reason.VECTOR_TILE, "/i/_mvt/f/1/1/1"),

@@ -8,29 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
+Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 SMALL: Final = 8 << 10
-"""Bytes that are worked off on the loop itself: that takes less than handing them over would, or a few milliseconds."""
-
-_THREADS = 2  # they take turns anyway; a second one keeps a huge body from holding up a large one
+"""Bytes that are worked off on the loop itself: a few milliseconds at the worst, and handing over takes time, too."""
 
 
-class Aside:
-    """Long-lived; ``close`` it at the end."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="aside")
-
-    async def do(self, size: int, work: Callable[..., Result], *arguments: object) -> Result:
-        """Do work on ``size`` bytes: here if they are few, else in a thread."""
-        if size <= SMALL:
-            return work(*arguments)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-
-    def close(self) -> None:
-        """Let running work end; what waits is not begun."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+async def aside(size: int, work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Result:
+    """Do work on ``size`` bytes: here if they are few, else in one of the loop's threads."""
+    if size <= SMALL:
+        return work(*given, **named)
+    return await asyncio.to_thread(work, *given, **named)

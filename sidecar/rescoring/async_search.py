@@ -14,6 +14,7 @@ import msgspec
 from sidecar.config.match import Match
 from sidecar.events import RescoreRecord
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.fetching import Send, alone, completed, read_or_none
 from sidecar.rescoring.outcome import Answered, Outcome, answered, bad_override, passed
@@ -70,7 +71,7 @@ class SubmitAsyncSearch:
         upstream = await alone(call.fetch)(planned.widened)
         if upstream.status != 200:
             return refused(upstream, planned, call)
-        found = _read(upstream.body, plan)
+        found = await aside(len(upstream.body), _read, upstream.body, plan)
         if found is None:
             return passed(Reason.UNREADABLE_ANSWER, call)
         if found.state.id is not None:
@@ -98,7 +99,7 @@ class GetAsyncSearch:
             return passed(Reason.FILTER_PATH, call)
         target = with_parameters(request.target, frozenset({"filter_path"}), {})
         upstream = await call.fetch(request.method, target, request.body or None)
-        found = _read(upstream.body, plan) if upstream.status == 200 else None
+        found = await aside(len(upstream.body), _read, upstream.body, plan) if upstream.status == 200 else None
         if found is None:
             return passed(Reason.UPSTREAM_ERROR, call)
         return await _answered(upstream, found, plan, call, self._services.pipeline)
@@ -108,19 +109,25 @@ async def _answered(
     upstream: UpstreamAnswer, found: _Read, plan: RescorePlan, call: Call, pipeline: Pipeline
 ) -> Answered:
     applied = await _applied(found, plan, alone(call.fetch), pipeline)
-    edits = [Edit(found.start, found.end, applied.body)]
+    filters = call.request.params.get("filter_path")
+    body = await aside(len(upstream.body), _body, upstream.body, found, applied.body, plan, filters)
+    return answered(upstream, applied.record, body)
+
+
+def _body(whole_answer: bytes, found: _Read, response: bytes, plan: RescorePlan, filters: str | None) -> bytes:
+    """Return the answer with another response in it."""
+    edits = [Edit(found.start, found.end, response)]
     if found.first.partial and found.is_partial is not None:
-        again = read_or_none(applied.body, plan)
+        again = read_or_none(response, plan)
         told = b"true" if found.state.is_running or (again is not None and again.partial) else b"false"
         edits.append(Edit(found.is_partial.start, found.is_partial.end, told))
-    body = splice(upstream.body, edits)
-    filters = call.request.params.get("filter_path")
-    return answered(upstream, applied.record, body if filters is None else filter_path.apply(body, filters))
+    body = splice(whole_answer, edits)
+    return body if filters is None else filter_path.apply(body, filters)
 
 
 async def _applied(found: _Read, plan: RescorePlan, send: Send, pipeline: Pipeline) -> Applied:
     if found.state.is_running:
-        return _unscored(found.first, plan, Reason.ASYNC_RUNNING)
+        return await aside(len(found.first.answer), _unscored, found.first, plan, Reason.ASYNC_RUNNING)
     started = pipeline.now() - found.first.took
     if found.first.partial:
         return await _as_it_came(found.first, plan, Reason.WIDENED_PARTIAL, send)
@@ -134,7 +141,7 @@ async def _as_it_came(first: FirstStage, plan: RescorePlan, reason: Reason, send
     """Ask for the search as the client sent it, which the widened one took the place of."""
     upstream = await send(plan.search.whole())
     if upstream.status != 200:
-        return _unscored(first, plan, Reason.UPSTREAM_ERROR)
+        return await aside(len(first.answer), _unscored, first, plan, Reason.UPSTREAM_ERROR)
     record = RescoreRecord(outcome="passed", reason=reason, mapping=plan.pattern)
     return Applied(body=upstream.body, record=record)
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from sidecar.errors import UpstreamError
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.search import lookup
 from sidecar.search.client_search import UpstreamSearch
 from sidecar.search.first_stage import FirstStage, read, with_rest, with_rest_of_all
@@ -66,20 +67,20 @@ async def completed(first: FirstStage, plan: RescorePlan, send: Send) -> FirstSt
 
 async def with_texts(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage:
     """Return the window with all its texts; those that cannot be had are counted."""
-    searches = lookup.requests(first, plan)
+    searches = await aside(len(first.answer), lookup.requests, first, plan)
     if not searches:
         return first
     fields: lookup.Fields = {}
     for search in searches:
         fields |= await _looked_up(search, send)
-    return lookup.completed(first, plan, fields)
+    return await aside(len(first.answer), lookup.completed, first, plan, fields)
 
 
 async def _looked_up(search: UpstreamSearch, send: Send) -> lookup.Fields:
     """Look texts up. Elasticsearch's own answer is here already: no failure may cost it."""
     try:
         upstream = await send(search)
-        return lookup.found(upstream.body) if upstream.status == 200 else {}
+        return await aside(len(upstream.body), lookup.found, upstream.body) if upstream.status == 200 else {}
     except (UpstreamError, ValueError):
         return {}
 
@@ -113,4 +114,4 @@ async def _part(search: UpstreamSearch, plan: RescorePlan, send: Send) -> FirstS
     upstream = await send(search)
     if upstream.status != 200:
         return Reason.WIDENED_REFUSED
-    return read_or_none(upstream.body, plan) or Reason.UNREADABLE_ANSWER
+    return await aside(len(upstream.body), read_or_none, upstream.body, plan) or Reason.UNREADABLE_ANSWER

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sidecar.config.match import Match, match
 from sidecar.config.model import Config
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.point_in_time import PointsInTime, pit_id
 from sidecar.rescoring.resolver import IndexResolver
@@ -34,10 +35,10 @@ class Matcher:
         if not config.indices:
             return Reason.NO_MAPPING
         expression = expression or _ALL
-        found = match(config.indices, expression.split(","))
+        found = await aside(len(expression), match, config.indices, expression.split(","))
         if isinstance(found, Reason):
             names = await self._resolver.names("*" if expression == _ALL else expression, headers, fetch)
-            found = match(config.indices, names) if names else found
+            found = await aside(sum(map(len, names)), match, config.indices, names) if names else found
         return found if isinstance(found, Reason) else replace(found, expression=expression)
 
     async def text_fields(self, match: Match, headers: Mapping[str, str], fetch: Fetch) -> frozenset[str] | None:
@@ -54,7 +55,7 @@ class Matcher:
         """
         if call.match is not None:
             return call.match
-        name = pit_id(call.request.body)
+        name = await pit_id(call.request.body)
         expression = None if name is None else await self.points.find(name, call)
         return expression if isinstance(expression, Reason) else await self._named(expression, call)
 
@@ -62,7 +63,7 @@ class Matcher:
         """Match one search of several."""
         if isinstance(call.match, Reason):
             return call.match
-        name = pit_id(sub.body)
+        name = await pit_id(sub.body)
         expression = sub.index or call.index if name is None else self.points.known(name)
         return expression if isinstance(expression, Reason) else await self._named(expression, call)
 

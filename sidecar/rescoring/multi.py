@@ -10,10 +10,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import repeat
+from typing import Final
 
 from sidecar.errors import UpstreamError
 from sidecar.events import RescoreRecord, summary
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.multi_fetch import Asked, Fetched, UnusableError, fetch_all
 from sidecar.rescoring.outcome import (
@@ -33,13 +35,17 @@ from sidecar.search import filter_path, multi
 from sidecar.search.error_body import JSON_HEADERS, error_body
 from sidecar.search.first_stage import FirstStage
 from sidecar.search.media_types import json_body
-from sidecar.search.multi import SubSearch
+from sidecar.search.multi import Envelope, SubSearch
 from sidecar.search.plan import RescorePlan
 from sidecar.search.request import SearchRequest, may_override
 from sidecar.search.types import BadRequest
 from sidecar.upstream_types import UpstreamAnswer
 
 Work = dict[int, tuple[FirstStage, RescorePlan]]
+
+
+MOST_SEARCHES: Final = 1000
+"""Searches of one request that are planned: each costs a task and a plan, and a model scores fewer in any deadline."""
 
 
 class MultiSearch:
@@ -50,17 +56,22 @@ class MultiSearch:
 
     async def __call__(self, call: Call) -> Outcome:
         """Answer with every rescorable search rescored, or say why none is."""
-        subs = split(call)
+        subs = await aside(len(call.request.body), split, call)
         if isinstance(subs, Reason):
             return passed(subs, call)
-        requests = [multi.as_search(sub, call.request) for sub in subs]
-        plans = await asyncio.gather(*map(self._plan, subs, requests, repeat(call)))
+        requests = await aside(len(call.request.body), _requests, subs, call.request)
+        if len(subs) > MOST_SEARCHES:
+            plans: list[Planned] = [Reason.TOO_MANY_SEARCHES] * len(subs)
+        else:
+            plans = await asyncio.gather(*map(self._plan, subs, requests, repeat(call)))
         target = call.request.target
         return await self.run(Asked(call=call, subs=subs, requests=requests, plans=plans, search_target=target))
 
     async def _plan(self, sub: SubSearch, request: SearchRequest, call: Call) -> Planned:
         match = await self._services.matcher.sub_search(sub, call)
-        return match if isinstance(match, Reason) else await self._services.planner.plan(match, request, call.fetch)
+        if isinstance(match, Reason):
+            return match
+        return await self._services.planner.plan(match, request, call.fetch, len(call.request.body))
 
     async def run(self, asked: Asked) -> Outcome:
         """Carry the plans out."""
@@ -86,9 +97,9 @@ class MultiSearch:
         items = fetched.items | {i: _item(applied, strict=asked.call.strict) for i, applied in done.items()}
         records |= {i: applied.record for i, applied in done.items()}
         took = round((self._services.pipeline.now() - started) * 1000)
-        body = multi.assemble(fetched.envelope, [items[i] for i in plans], took)
         filters = asked.call.request.params.get("filter_path")
-        body = body if filters is None else filter_path.apply(body, filters)
+        size = sum(map(len, items.values()))
+        body = await aside(size, _assembled, fetched.envelope, [items[i] for i in plans], took, filters)
         upstream = fetched.upstream or UpstreamAnswer(status=200, headers=JSON_HEADERS, body=b"")
         return answered(upstream, summary(list(records.values())), body)
 
@@ -101,6 +112,15 @@ class MultiSearch:
             for i, plan in enumerate(asked.plans)
         ]
         return replace(asked, plans=plans)
+
+
+def _requests(subs: Sequence[SubSearch], request: SearchRequest) -> list[SearchRequest]:
+    return [multi.as_search(sub, request).prepare() for sub in subs]
+
+
+def _assembled(envelope: Envelope, items: Sequence[bytes], took: int, filters: str | None) -> bytes:
+    body = multi.assemble(envelope, items, took)
+    return body if filters is None else filter_path.apply(body, filters)
 
 
 def _item(applied: Applied, *, strict: bool) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.fetching import Send, completed, window
 from sidecar.rescoring.outcome import BAD_OVERRIDE
@@ -80,8 +81,9 @@ class Asked:
         async def send(search: UpstreamSearch) -> UpstreamAnswer:
             line = Line(target=self.search_target, header=self.subs[i].header, body=search.body)
             upstream = await self.call.fetch(self.call.request.method, *_request([line]))
-            item = _items(upstream, 1).item(0)
-            return UpstreamAnswer(status=multi.status(item), headers=upstream.headers, body=item)
+            item = (await _items(upstream, 1)).item(0)
+            status = await aside(len(item), multi.status, item)
+            return UpstreamAnswer(status=status, headers=upstream.headers, body=item)
 
         return send
 
@@ -136,8 +138,9 @@ async def fetch_all(asked: Asked) -> Fetched:
     widened = dict(_of(asked, RescorePlan))
     sent = [i for i, planned in enumerate(asked.plans) if not isinstance(planned, BadRequest)]
     await _ask({i: asked.widened(i) for i in sent}, asked.call, fetched)
+    size = sum(map(len, fetched.items.values()))
     for i, plan in widened.items():
-        _take_window(i, plan, fetched)
+        _take_window(i, await aside(size, _window, fetched.items[i], plan), fetched)
     await _complete(asked, fetched, widened)
     again = [i for i, reason in fetched.reasons.items() if reason != Reason.UPSTREAM_ERROR]
     await _ask({i: asked.original(i) for i in again}, asked.call, fetched)
@@ -170,13 +173,15 @@ def _error(refused: BadRequest) -> bytes:
     return error_body(400, BAD_OVERRIDE, refused.message)
 
 
-def _take_window(i: int, plan: RescorePlan, fetched: Fetched) -> None:
+def _window(item: bytes, plan: RescorePlan) -> FirstStage | Reason:
     """Take the answer to a window's request apart; without one, say whether its error may stand."""
-    status = multi.status(fetched.items[i])
+    status = multi.status(item)
     if status != 200:
-        fetched.reasons[i] = Reason.UPSTREAM_ERROR if status in _FINAL_STATUSES else Reason.WIDENED_REFUSED
-        return
-    first = window(fetched.items[i], plan)
+        return Reason.UPSTREAM_ERROR if status in _FINAL_STATUSES else Reason.WIDENED_REFUSED
+    return window(item, plan)
+
+
+def _take_window(i: int, first: FirstStage | Reason, fetched: Fetched) -> None:
     if isinstance(first, FirstStage):
         fetched.firsts[i] = first
     else:
@@ -188,7 +193,7 @@ async def _ask(lines: Mapping[int, Line], call: Call, fetched: Fetched) -> None:
     for target in dict.fromkeys(line.target for line in lines.values()):
         group = {i: line for i, line in lines.items() if line.target == target}
         upstream = await call.fetch(call.request.method, *_request(list(group.values())))
-        _take(upstream, list(group), fetched)
+        await _take(upstream, list(group), fetched)
 
 
 def _request(lines: Sequence[Line]) -> tuple[str, bytes]:
@@ -197,14 +202,14 @@ def _request(lines: Sequence[Line]) -> tuple[str, bytes]:
     return with_parameters(lines[0].target, _FILTER, {}), body
 
 
-def _take(upstream: UpstreamAnswer, wanted: Sequence[int], fetched: Fetched) -> None:
-    found = _items(upstream, len(wanted))
+async def _take(upstream: UpstreamAnswer, wanted: Sequence[int], fetched: Fetched) -> None:
+    found = await _items(upstream, len(wanted))
     fetched.items.update({i: found.item(at) for at, i in enumerate(wanted)})
     if fetched.upstream is None:
         fetched.upstream, fetched.envelope = upstream, found
 
 
-def _items(upstream: UpstreamAnswer, count: int) -> Envelope:
+async def _items(upstream: UpstreamAnswer, count: int) -> Envelope:
     """Take the answer to ``count`` searches apart.
 
     Raises:
@@ -213,6 +218,6 @@ def _items(upstream: UpstreamAnswer, count: int) -> Envelope:
     if upstream.status != 200:
         raise UnusableError(Reason.WIDENED_REFUSED)
     try:
-        return multi.envelope(upstream.body, count)
+        return await aside(len(upstream.body), multi.envelope, upstream.body, count)
     except ValueError as problem:
         raise UnusableError(Reason.UNREADABLE_ANSWER) from problem

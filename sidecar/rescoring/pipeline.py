@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from sidecar.errors import BackendFailed, ScoringError
 from sidecar.events import RescoreRecord
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.breakers import Breakers
 from sidecar.scoring.types import Scorer, ScoreRequest, Scores
 from sidecar.search.first_stage import FirstStage
@@ -85,7 +86,11 @@ class Pipeline:
         with self._breakers.attempt({request.model for request in requests}):
             scores = dict(zip(wanted, await self._score(requests), strict=True))
             results = [reason or scores[i] for i, reason in enumerate(reasons)]
-            return [self._apply(*each, result, started, fetched) for each, result in zip(work, results, strict=True)]
+            size = sum(len(first.answer) for first, _ in work)
+            return [
+                await aside(size, self._apply, first, plan, result, started, fetched)
+                for (first, plan), result in zip(work, results, strict=True)
+            ]
 
     def _circuit(self, plan: RescorePlan) -> Reason | None:
         """Ask again: while Elasticsearch searched, others may have made the model fail, or be probing it."""

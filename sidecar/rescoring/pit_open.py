@@ -20,5 +20,5 @@ class OpenPointInTime:
             return passed(call.match, call)
         request = call.request
         upstream = await call.fetch(request.method, request.target, request.body or None)
-        self._points.learn_opened(upstream, call.index or "")
+        await self._points.learn_opened(upstream, call.index or "")
         return answered(upstream, passed_record(Reason.PIT_OPEN, call))

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from sidecar.config.match import Match
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.matching import Matcher
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.search.plan import RescorePlan, plan
@@ -31,21 +32,22 @@ class Planner:
         self._pipeline = pipeline
         self._models = models
 
-    async def plan(self, match: Match, request: SearchRequest, fetch: Fetch) -> Planned:
-        """Plan one search."""
-        planned = await self._plan(match, request, fetch)
+    async def plan(self, match: Match, request: SearchRequest, fetch: Fetch, whole: int = 0) -> Planned:
+        """Plan one search, which may be one of several in a body of ``whole`` bytes."""
+        planned = await self._plan(match, request, fetch, max(whole, len(request.body), len(request.target)))
         if not isinstance(planned, RescorePlan):
             return planned
         return control(match.mapping, request.headers) or self._pipeline.refusal(planned) or planned
 
-    async def _plan(self, match: Match, request: SearchRequest, fetch: Fetch) -> Planned:
+    async def _plan(self, match: Match, request: SearchRequest, fetch: Fetch, size: int) -> Planned:
         """Plan, and once more with the types of the fields where the text depends on them."""
         fields = TextFields(match.mapping)
-        planned = plan(request, match.mapping, match.pattern, self._models, fields)
+        planned = await aside(size, plan, request, match.mapping, match.pattern, self._models, fields)
         analysed = await self._matcher.text_fields(match, request.headers, fetch) if fields.unsure else None
         if analysed is None:
             return planned
-        return plan(request, match.mapping, match.pattern, self._models, TextFields(match.mapping, analysed))
+        fields = TextFields(match.mapping, analysed)
+        return await aside(size, plan, request, match.mapping, match.pattern, self._models, fields)
 
 
 _BUCKETS = 10_000

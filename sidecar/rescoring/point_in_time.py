@@ -12,6 +12,7 @@ import msgspec
 
 from sidecar.cache import ByteCache
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.search.lenient_json import decode
 from sidecar.upstream_types import UpstreamAnswer
@@ -41,12 +42,12 @@ class _Answer(msgspec.Struct):
     hits: _Hits = msgspec.field(default_factory=_Hits)
 
 
-def pit_id(body: bytes) -> str | None:
+async def pit_id(body: bytes) -> str | None:
     """Give the point-in-time id that a search body names, or None."""
     if b"pit" not in body:
         return None
     try:
-        found = decode(body, _Body)
+        found = await aside(len(body), decode, body, _Body)
     except ValueError:
         return None
     return None if found.pit is None else found.pit.id
@@ -58,19 +59,19 @@ class PointsInTime:
     def __init__(self) -> None:
         self._known = ByteCache[str](_MAX_BYTES)
 
-    def learn_opened(self, upstream: UpstreamAnswer, expression: str) -> None:
+    async def learn_opened(self, upstream: UpstreamAnswer, expression: str) -> None:
         """Remember the id that an answer to `_pit` gives."""
-        opened = _read(upstream)
+        opened = await _read(upstream)
         if opened.id is not None:
             self._remember(opened.id, expression)
 
-    def follow(self, call: Call, body: bytes) -> None:
+    async def follow(self, call: Call, body: bytes) -> None:
         """Remember the id that an answer hands on: Elasticsearch may change it from search to search."""
-        name = None if call.index is not None else pit_id(call.request.body)
+        name = None if call.index is not None else await pit_id(call.request.body)
         expression = None if name is None else self._known.get(name)
         if expression is None:
             return
-        renewed = _read(UpstreamAnswer(status=200, headers=(), body=body)).pit_id
+        renewed = (await _read(UpstreamAnswer(status=200, headers=(), body=body))).pit_id
         if renewed is not None:
             self._remember(renewed, expression)
 
@@ -92,16 +93,18 @@ class PointsInTime:
             return known
         request = call.request
         upstream = await call.fetch(request.method, request.target, request.body_for_elasticsearch or request.body)
-        names = sorted({hit.index for hit in _read(upstream).hits.hits})
+        found = await _read(upstream)
+        names = sorted({hit.index for hit in found.hits.hits})
         if not names:
             return known
         self._remember(name, ",".join(names))
         return ",".join(names)
 
 
-def _read(upstream: UpstreamAnswer) -> _Answer:
+async def _read(upstream: UpstreamAnswer) -> _Answer:
     """Read an answer; one that is an error, filtered, or not JSON tells nothing."""
     try:
-        return decode(upstream.body, _Answer) if upstream.status == 200 else _Answer()
+        size = len(upstream.body)
+        return await aside(size, decode, upstream.body, _Answer) if upstream.status == 200 else _Answer()
     except ValueError:
         return _Answer()

@@ -17,11 +17,13 @@ import msgspec
 
 from sidecar.cache import ByteCache
 from sidecar.errors import UpstreamError
+from sidecar.rescoring.aside import aside
 from sidecar.search.dialect import ELASTICSEARCH
 from sidecar.search.lenient_json import decode
 from sidecar.upstream_types import Fetch
 
 _MAX_BYTES = 16 << 20
+_LONGEST_EXPRESSION = 4096  # what Elasticsearch takes of a whole request line by default
 _NAME = 50  # bytes of a name besides its characters, about
 # An index of a data stream: the stream's name is what a configuration says. Source: "Data streams", backing indices.
 _BACKING = re.compile(r"^\.ds-(.+)-\d{4}\.\d{2}\.\d{2}-\d{6}$")
@@ -67,11 +69,15 @@ class IndexResolver:
 
     async def names(self, expression: str, headers: Mapping[str, str], fetch: Fetch) -> tuple[str, ...]:
         """Return the concrete index and data stream names, sorted; none when Elasticsearch does not say."""
+        if len(expression) > _LONGEST_EXPRESSION:
+            return ()
         target = ELASTICSEARCH.resolve + _quoted(expression) + "?expand_wildcards=open&ignore_unavailable=true"
         return await self._known_or_asked(target, _names, headers, fetch) or ()
 
     async def text_fields(self, expression: str, headers: Mapping[str, str], fetch: Fetch) -> frozenset[str] | None:
         """Return the names of the fields that are analysed, None when Elasticsearch does not say or they are many."""
+        if len(expression) > _LONGEST_EXPRESSION:
+            return None
         query = f"?fields=*&types={_TEXT_TYPES}&filter_path=fields.*.*.type&ignore_unavailable=true"
         target = f"/{_quoted(expression)}/_field_caps{query}"
         return await self._known_or_asked(target, _text_fields, headers, fetch)
@@ -105,7 +111,7 @@ def _quoted(expression: str) -> str:
 async def _ask(target: str, read: Callable[[bytes], _Answer | None], fetch: Fetch) -> _Answer | None:
     try:
         answer = await fetch("GET", target, None)
-        return read(answer.body) if answer.status == 200 else None
+        return await aside(len(answer.body), read, answer.body) if answer.status == 200 else None
     except (UpstreamError, ValueError):
         return None  # the search itself will tell the client what is wrong
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from sidecar.errors import SidecarError
 from sidecar.events import RescoreObserver, ShadowRecord
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.fetching import Send, window, with_texts
 from sidecar.rescoring.pipeline import score_request, unscorable
 from sidecar.scoring.types import Scorer
@@ -69,7 +70,9 @@ class Shadow:
 
     async def _first(self, plan: RescorePlan, send: Send) -> FirstStage | None:
         upstream = await send(plan.widened)
-        first = window(upstream.body, plan) if upstream.status == 200 else None
+        if upstream.status != 200:
+            return None
+        first = await aside(len(upstream.body), window, upstream.body, plan)
         return await with_texts(first, plan, send) if isinstance(first, FirstStage) else None
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sidecar.config.match import Match
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.fetching import alone, completed, window
 from sidecar.rescoring.outcome import Answered, Outcome, answered, bad_override, passed, passed_record
@@ -54,7 +55,7 @@ class Search:
         upstream = await send(planned.widened)
         if upstream.status != 200:
             return refused(upstream, planned, call)
-        first = window(upstream.body, planned)
+        first = await aside(len(upstream.body), window, upstream.body, planned)
         if isinstance(first, FirstStage):
             first = await completed(first, planned, send)
         if not isinstance(first, FirstStage):
@@ -75,7 +76,7 @@ async def with_mapping(call: Call, services: Services, answer: Matched, unmatche
         return await unmatched(match, call)
     outcome = await answer(replace(call, match=match), match)
     if isinstance(outcome, Answered):
-        services.matcher.points.follow(call, outcome.body)
+        await services.matcher.points.follow(call, outcome.body)
     return outcome
 
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from sidecar.config.match import Match
 from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
-from sidecar.rescoring.multi import MultiSearch, split
+from sidecar.rescoring.multi import MOST_SEARCHES, MultiSearch, split
 from sidecar.rescoring.multi_fetch import Asked
 from sidecar.rescoring.outcome import Outcome, Passed, answered, passed
 from sidecar.rescoring.planning import Planned
@@ -43,7 +44,7 @@ class SearchTemplate:
         body = await _render(call.request.body, call)
         if body is None:
             return passed(reason, call)
-        search = templates.as_search(call.request, body)
+        search = await aside(len(body), templates.as_search(call.request, body).prepare)
         return await _sent(passed(reason, replace(call, request=search)), search, call)
 
     async def _matched(self, call: Call, match: Match) -> Outcome:
@@ -52,7 +53,7 @@ class SearchTemplate:
         body = await _render(call.request.body, call)
         if body is None:
             return passed(Reason.TEMPLATE_FAILED, call)
-        search = templates.as_search(call.request, body)
+        search = await aside(len(body), templates.as_search(call.request, body).prepare)
         outcome = await self._search.matched(replace(call, request=search), match)
         return await _sent(outcome, search, call) if isinstance(outcome, Passed) else outcome
 
@@ -73,9 +74,11 @@ class MultiSearchTemplate:
 
     async def __call__(self, call: Call) -> Outcome:
         """Answer several template searches."""
-        subs = split(call)
+        subs = await aside(len(call.request.body), split, call)
         if isinstance(subs, Reason):
             return passed(subs, call)
+        if len(subs) > MOST_SEARCHES:
+            return passed(Reason.TOO_MANY_SEARCHES, call)
         gate = asyncio.Semaphore(_AT_A_TIME)
         planned = await asyncio.gather(*(self._plan(sub, call, gate) for sub in subs))
         asked = Asked(
@@ -97,7 +100,7 @@ class MultiSearchTemplate:
             body = await _render(sub.body, call)
         if body is None:
             return None, match if isinstance(match, Reason) else Reason.TEMPLATE_FAILED
-        request = multi.as_search(replace(sub, body=body), call.request)
+        request = await aside(len(body), multi.as_search(replace(sub, body=body), call.request).prepare)
         if isinstance(match, Reason):
             return request, match
         return request, await self._services.planner.plan(match, request, call.fetch)
@@ -109,6 +112,6 @@ async def _render(template: bytes, call: Call) -> bytes | None:
     if upstream.status != 200 or not json_body(call.request.headers.get("content-type")):
         return None
     try:
-        return templates.rendered(template, upstream.body)
+        return await aside(len(template) + len(upstream.body), templates.rendered, template, upstream.body)
     except ValueError:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from sidecar.search import body_edits
@@ -52,13 +52,30 @@ class SearchRequest:
         """The query parameters, decoded."""
         return parameters(self.target)
 
-    @cached_property
+    def prepare(self) -> Self:
+        """Parse what is not parsed yet: the only part of a request whose cost grows with it. Return the request."""
+        _ = self._parsed
+        return self
+
+    @property
     def search(self) -> SearchBody:
         """The search in the body, or in the parameter `source` where there is no body.
 
         Raises:
             ValueError: it is not plain JSON, or has a key twice anywhere (Elasticsearch refuses that itself).
         """
+        if isinstance(self._parsed, ValueError):
+            raise self._parsed
+        return self._parsed
+
+    @cached_property
+    def _parsed(self) -> SearchBody | ValueError:
+        try:
+            return self._parse()
+        except ValueError as problem:
+            return problem
+
+    def _parse(self) -> SearchBody:
         text = self.body or self.params.get("source", "").encode()
         if not text:
             return SearchBody(value={})
