@@ -17,7 +17,7 @@ _VALUES = {"cache", "config.model", "config.urls", "errors", "events", "reasons"
 _ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": set(),
-    "commands": {"app", "config", "demo", "evaluation", "scoring", "search"},
+    "commands": {"app", "config", "proxy.tls", "demo", "evaluation", "scoring", "search"},
     "demo": {"app", "elasticsearch"},
     "elasticsearch": {"config"},
     "evaluation": {"app", "config", "elasticsearch", "rescoring", "scoring", "search", "proxy"},

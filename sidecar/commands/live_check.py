@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import difflib
 import json
-import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from sidecar.config.model import Config, IndexMapping, Tls
 from sidecar.config.urls import redact
-from sidecar.errors import ConfigError, UpstreamError
+from sidecar.errors import ConfigError, StartupError, UpstreamError
+from sidecar.proxy.tls import client_context
 
 _TEXT_TYPES = frozenset(
     {
@@ -122,7 +122,7 @@ def _get(url: str, target: str, api_key: str | None, tls: Tls) -> dict[str, Any]
     request = urllib.request.Request(base + target, headers={"Accept": "application/json", **headers})  # noqa: S310
     # No HTTP proxy of the environment: the sidecar itself goes to Elasticsearch directly.
     direct = urllib.request.ProxyHandler({})
-    opener = urllib.request.build_opener(direct, urllib.request.HTTPSHandler(context=_tls(tls)))
+    opener = urllib.request.build_opener(direct, urllib.request.HTTPSHandler(context=_context(tls)))
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
             return dict(json.load(answer))
@@ -150,14 +150,8 @@ def _credentials(url: str, api_key: str | None) -> tuple[str, dict[str, str]]:
     return base, {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
 
 
-def _tls(tls: Tls) -> ssl.SSLContext:
+def _context(tls: Tls) -> Any:
     try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-        if tls.cert_file:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
-    except OSError as error:
-        raise ConfigError([f"upstream.tls: a certificate file cannot be read: {error}"]) from error
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+        return client_context(tls)
+    except StartupError as problem:
+        raise ConfigError([str(problem)]) from problem

@@ -8,14 +8,12 @@ from sidecar.config import model as config
 from sidecar.errors import StartupError
 
 
-def client_context(settings: config.Tls) -> ssl.SSLContext | bool:
-    """Return the context for connections to Elasticsearch; False where nothing is verified nor shown.
+def client_context(settings: config.Tls) -> ssl.SSLContext:
+    """Return the context for connections to Elasticsearch.
 
     Raises:
         StartupError: a file cannot be used.
     """
-    if not settings.verify and settings.cert_file is None:
-        return False
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except OSError as problem:
