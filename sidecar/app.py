@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -27,8 +26,11 @@ from sidecar.proxy.upstream import Upstream
 from sidecar.rescorer import Rescorer
 from sidecar.scoring.engine import Engine
 from sidecar.scoring.types import Scorer
+from sidecar.signals import on_stop
 
 _log = logging.getLogger("sidecar")
+_ORDERLY = 1.0
+"""Seconds of the grace period that are kept for the engine's end."""
 
 
 class Sidecar:
@@ -47,6 +49,8 @@ class Sidecar:
         self.port = 0
         self.admin_port = 0
         self._clients: RunningServer | None = None
+        self._loading = False
+        self._stopping = False
         self._stack = contextlib.AsyncExitStack()
         self.metrics.add_source("sidecar_engine", self.scorer.stats)
         self.metrics.add_source("sidecar_proxy", self.proxy_stats)
@@ -57,12 +61,15 @@ class Sidecar:
         Raises:
             StartupError: a port is taken.
         """
+        await self._start_admin()  # it answers until the very end: what is started first is closed last
         await self.upstream.start()
         self._stack.push_async_callback(self.upstream.close)
+        self._stack.push_async_callback(self._unload)
+        self._stack.push_async_callback(self.rescorer.close)
         clients = await listen_for_clients(Handler(self.upstream, self.rescorer, self.observer), self.config.listen)
         self._clients = clients
-        self.port = self._closing(clients)
-        await self._start_admin()
+        self._stack.push_async_callback(clients.close)
+        self.port = clients.port
         _log.info("listening on %s:%d", self.config.listen.host, self.port)
 
     async def _start_admin(self) -> None:
@@ -78,22 +85,24 @@ class Sidecar:
         self._stack.callback(beating.cancel)
         beside.start(watchdog.looking())
 
-    def _closing(self, server: RunningServer) -> int:
-        self._stack.push_async_callback(server.close)
-        return server.port
-
     async def load(self) -> None:
         """Load and warm the models.
 
         Raises:
             ModelError: a model cannot be had.
         """
-        self._stack.push_async_callback(self.scorer.close)
+        self._loading = True
         await self.scorer.start()
         _log.info("model ready", extra={"fields": self.scorer.describe()})
 
+    async def _unload(self) -> None:
+        if self._loading:
+            await self.scorer.close()
+
     def unready(self) -> str | None:
         """Say why searches are not rescored now, None where they are."""
+        if self._stopping:
+            return "stopping"
         if not self.scorer.ready:
             return "starting"
         return "scoring hangs" if self.scorer.stats().get("hanging") else None
@@ -106,9 +115,18 @@ class Sidecar:
         """Say what runs: the engine's choices and the mapped patterns."""
         return {"engine": self.scorer.describe(), "indices": sorted(self.rescorer.config.indices)}
 
+    async def drain(self) -> None:
+        """Turn readiness, stop listening after the configured delay, and let running requests end."""
+        settings = self.config.shutdown
+        self._stopping = True
+        _log.info("stopping", extra={"fields": {"delay": settings.delay, "grace_period": settings.grace_period}})
+        await asyncio.sleep(settings.delay)
+        if self._clients is not None:
+            await self._clients.drain(max(settings.grace_period - _ORDERLY, settings.grace_period / 2))
+
     async def close(self) -> None:
         """Stop listening, let running requests end, release the rest; last started goes first."""
-        await self.rescorer.close()
+        self._stopping = True
         await self._stack.aclose()
 
     @property
@@ -138,7 +156,10 @@ def serve(config: Config, reload: ConfigSource | None = None) -> int:
     """
     logs.configure(config.log_level)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(config, reload))
+        loop, stop = runner.get_loop(), asyncio.Event()
+        limit = config.shutdown.delay + config.shutdown.grace_period
+        with on_stop(lambda: loop.call_soon_threadsafe(stop.set), limit, hangup_stops=reload is None):
+            runner.run(_serve(config, reload, stop))
     return 0
 
 
@@ -150,16 +171,16 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
-async def _serve(config: Config, reload: ConfigSource | None) -> None:
+async def _serve(config: Config, reload: ConfigSource | None, stop: asyncio.Event) -> None:
     sidecar = Sidecar(config)
-    stop = _stop_event()
-    try:
-        await sidecar.start()
-        async with _watching(sidecar, reload):
+    async with _watching(sidecar, reload):  # to the end: without a handler, SIGHUP would end the process
+        try:
+            await sidecar.start()
             await _first(sidecar.load(), stop)
             await stop.wait()
-    finally:
-        await sidecar.close()
+            await sidecar.drain()
+        finally:
+            await sidecar.close()
 
 
 async def _first(loading: Any, stop: asyncio.Event) -> None:
@@ -171,14 +192,6 @@ async def _first(loading: Any, stop: asyncio.Event) -> None:
         load.result()
     else:
         load.cancel()
-
-
-def _stop_event() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 @contextlib.asynccontextmanager

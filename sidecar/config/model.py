@@ -42,6 +42,12 @@ Duration = Annotated[
     Field(gt=0),
     WithJsonSchema({"type": ["number", "string"], "description": "seconds, or a time such as 500ms, 2s, 1m"}),
 ]
+Delay = Annotated[
+    float,
+    BeforeValidator(lambda v: _with_unit(v, _TIME_UNITS, "500ms")),
+    Field(ge=0),
+    WithJsonSchema({"type": ["number", "string"], "description": "seconds, or a time such as 500ms, 2s, 1m"}),
+]
 ByteSize = Annotated[
     int,
     BeforeValidator(lambda v: int(_with_unit(v, _BYTE_UNITS, "64mb")) if isinstance(v, str) else v),
@@ -61,6 +67,7 @@ class Listener(Section):
 
     host: str = Field("0.0.0.0", description="Address to bind.")  # noqa: S104 - a proxy serves its network
     port: int = Field(9200, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    reuse_port: bool = Field(False, description="Let the next process listen before this one ends (SO_REUSEPORT).")
 
 
 class AdminListener(Listener):
@@ -224,6 +231,13 @@ class IndexMapping(Section):
     overrides: Overrides = Field(default_factory=Overrides, description="What requests may change.")
 
 
+class Shutdown(Section):
+    """How the process ends after SIGTERM or SIGINT; a second signal ends it at once."""
+
+    delay: Delay = Field(0.0, description="Time from `/health/ready` turning to the listener closing.")
+    grace_period: Duration = Field(30.0, description="Time for running requests after that; then the process exits.")
+
+
 class Config(Section):
     """The whole configuration."""
 
@@ -232,6 +246,7 @@ class Config(Section):
     upstream: Upstream = Field(default_factory=Upstream, description="The Elasticsearch cluster.")
     engine: Engine = Field(default_factory=Engine, description="The scoring engine.")
     indices: dict[str, IndexMapping] = Field(default_factory=dict, description="Mappings by name or pattern.")
+    shutdown: Shutdown = Field(default_factory=Shutdown, description="The end of the process.")
     on_failure: Literal["pass", "error"] = Field(
         "pass", description="When scoring fails: Elasticsearch's own answer, or a 503."
     )

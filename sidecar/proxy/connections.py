@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -19,6 +20,33 @@ _log = logging.getLogger("sidecar.proxy")
 class Connections(web.Server):
     """Makes a protocol for each client connection."""
 
+    draining = False
+    """Whether connections are to end with their next answer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._emptied = asyncio.Event()
+
+    async def emptied(self) -> None:
+        """Wait until no connection is left."""
+        while self.connections:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    def end_idle(self) -> None:
+        """Close the connections on which no request is under way; the others end with their answer."""
+        for connection in self.connections:
+            if connection._current_request is None and not connection._messages:
+                connection.force_close()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection, at once or when its handler has ended."""
+        super().connection_lost(handler, exc)
+        if handler._task_handler is None:
+            self._emptied.set()
+        else:
+            handler._task_handler.add_done_callback(lambda _: self._emptied.set())
+
     def __call__(self) -> RequestHandler:
         """Give the protocol of a new connection."""
         return _Connection(self, loop=self._loop, **self._kwargs)
@@ -32,6 +60,11 @@ class _Connection(RequestHandler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._last_body: StreamReader = EMPTY_PAYLOAD
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the connection is to end with the answer that is next."""
+        return isinstance(self._manager, Connections) and self._manager.draining
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a body in whose middle they stop being HTTP ends with an error.

@@ -27,6 +27,7 @@ class RawResponse(web.StreamResponse):
         if request is None or writer is None:
             raise RuntimeError("not prepared by a request")
         keep_alive = request.keep_alive if self._keep_alive is None else self._keep_alive
+        keep_alive = keep_alive and not getattr(request.protocol, "leaving", False)
         if not self._must_be_empty_body:
             writer.length = self.content_length
             if writer.length is None and request.version >= HttpVersion11:

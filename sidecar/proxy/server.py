@@ -6,7 +6,10 @@ what Elasticsearch accepts. Source: Elasticsearch reference, "HTTP settings"; RF
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +19,11 @@ from aiohttp import web
 from sidecar.config.model import Listener
 from sidecar.errors import StartupError
 from sidecar.proxy.connections import Connections
+from sidecar.proxy.handover import lead_away, share
 
 _LIMITS: dict[str, Any] = {"max_line_size": 64 << 10, "max_field_size": 64 << 10, "max_headers": 1000}
 _GRACE = 10.0
+_LINGER = 1.0
 _IDLE = 75.0
 """Seconds in which a client must send a whole request head, counted from its last answer or its connecting."""
 
@@ -29,6 +34,7 @@ class RunningServer:
 
     port: int
     runner: web.BaseRunner
+    sockets: tuple[socket.socket, ...]
 
     def stats(self) -> dict[str, float]:
         """Give the connections that are open and the requests so far, for the metrics."""
@@ -36,6 +42,25 @@ class RunningServer:
         if server is None:
             return {}
         return {"client_connections": len(server.connections), "requests_total": server.requests_count}
+
+    async def drain(self, seconds: float) -> None:
+        """Stop accepting, end each connection with its next answer, and wait for running requests up to ``seconds``.
+
+        Idle connections stay for a moment: one that is closed while its client sends a request is a failed request.
+        """
+        await lead_away(self.sockets)
+        for site in [*self.runner.sites]:
+            await site.stop()
+        server = self.runner.server
+        if not isinstance(server, Connections):
+            return
+        server.draining = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(server.emptied(), _LINGER)
+                server.end_idle()
+                await server.emptied()
 
     async def close(self) -> None:
         """Stop accepting, let running requests end for a while, close the rest."""
@@ -72,14 +97,17 @@ async def listen_for_admin(app: web.Application, listener: Listener) -> RunningS
 
 async def _bind(runner: web.BaseRunner, listener: Listener) -> RunningServer:
     await runner.setup()
-    site = web.TCPSite(runner, listener.host, listener.port, reuse_address=True, backlog=1024)
+    reuse_port = listener.reuse_port or None
+    site = web.TCPSite(runner, listener.host, listener.port, reuse_address=True, reuse_port=reuse_port, backlog=1024)
     try:
         await site.start()
     except OSError as problem:
         await runner.cleanup()
         raise StartupError(_why(listener, problem)) from problem
     server: Any = site._server  # the public API does not give the bound port of port 0
-    return RunningServer(server.sockets[0].getsockname()[1], runner)
+    sockets = tuple(server.sockets)
+    share(sockets)
+    return RunningServer(sockets[0].getsockname()[1], runner, sockets)
 
 
 def _why(listener: Listener, problem: OSError) -> str:
