@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ async def test_after_sigterm_readiness_turns_what_runs_is_answered_and_only_then
     tmp_path: Path,
 ) -> None:
     async with recording(Waits()) as upstream, holding() as (port, came, go):
-        settings = {"upstream": {"urls": [upstream.url]}, "shutdown": {"delay": "2s", "grace_period": "60s"}}
+        settings: dict[str, Any] = {"upstream": {"urls": [upstream.url]}, "shutdown": {"delay": "2s", "grace_period": "60s"}}
         admin = {"host": "127.0.0.1", "port": free_port()}
         async with serving(tmp_path, port, admin=admin, **settings) as process:
             at = await process.listening()
@@ -146,7 +147,7 @@ async def test_a_process_is_replaced_under_load_without_one_failed_request(tmp_p
     done = asyncio.Event()
     async with recording(Recorder()) as upstream, contextlib.AsyncExitStack() as stack:
         listen = {"host": "127.0.0.1", "port": free_port(), "reuse_port": True}
-        settings = {"listen": listen, "upstream": {"urls": [upstream.url]}}
+        settings: dict[str, Any] = {"listen": listen, "upstream": {"urls": [upstream.url]}}
         process = await stack.enter_async_context(serving(tmp_path, **settings))
         port = await process.listening()
         clients = [asyncio.create_task(_client(port, done, failures)) for _ in range(8)]
