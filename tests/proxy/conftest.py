@@ -10,7 +10,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -73,8 +73,11 @@ async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
     return b""
 
 
+Upstream = TypeVar("Upstream", bound=Recorder)
+
+
 @contextlib.asynccontextmanager
-async def recording(upstream: Recorder) -> AsyncIterator[Recorder]:
+async def recording(upstream: Upstream) -> AsyncIterator[Upstream]:
     """Run a recorder on a free port."""
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, limit=1 << 20)
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
