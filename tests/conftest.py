@@ -1,4 +1,4 @@
-"""A real Elasticsearch for the tests that need one, started once and only then."""
+"""A real Elasticsearch for the tests that need one, started once and only then; the backend of all tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,27 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.config.model import Engine
+from sidecar.scoring.backends.chosen import Choice, chosen
+from sidecar.scoring.loading import ModelFiles
+
 SCRIPT = Path(__file__).parent.parent / "scripts" / "elasticsearch"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forced_backend() -> Iterator[None]:
+    """Have `auto` choose what SIDECAR_TEST_BACKEND names (`torch` or `onnx`), for settings that it can run."""
+    forced = os.environ.get("SIDECAR_TEST_BACKEND", "")
+    assert forced in ("", "torch", "onnx"), f"SIDECAR_TEST_BACKEND is {forced!r}: use `torch` or `onnx`"
+    cannot = {"torch": ("int8",), "onnx": ("bfloat16", "float16")}.get(forced, ())
+
+    def forced_chosen(files: ModelFiles, engine: Engine) -> Choice:
+        open_ = engine.backend == "auto" and engine.device in ("auto", "cpu") and engine.dtype not in cannot
+        return chosen(files, engine.model_copy(update={"backend": forced}) if forced and open_ else engine)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sidecar.scoring.loaded.chosen", forced_chosen)
+        yield
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from sidecar.scoring.tokenization import EncodedPair
 
 _MOST, _LONGEST = 24, 120
 _WARM_UP = 4  # of the largest batches, and as many windows
-_GROWTH = 16 << 20
+_GROWTH = 10 << 20
 """Bytes that the later half of the windows may add to the earlier half, in the median."""
 
 
@@ -58,10 +58,11 @@ def measured(backend: Backend, windows: int, batches: int, seed: int = 1) -> lis
 
 def _after(backend: Backend, given: Sequence[EncodedPair]) -> int:
     backend.start(given)()
-    return _resident()
+    return resident()
 
 
-def _resident() -> int:
+def resident() -> int:
+    """Return this process's resident bytes; Linux alone tells them."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

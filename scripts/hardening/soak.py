@@ -3,6 +3,7 @@
 A cycle: rescored searches, searches that pass, `_msearch`, `_bulk`, clients that leave in mid-search or mid-upload or
 take no answer, and an upstream that goes away and comes back. Then all clients leave, and the sidecar must have as
 many tasks as before, no client connection, no busy upstream connection; its memory may not grow from cycle to cycle.
+Memory is that of this process: run it as a program, `scripts/soak`, so that nothing else counts.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ import gc
 import json
 import os
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from benchmarks.servers import elasticsearch, fill
 from benchmarks.texts import Texts
 
+from hardening.memory import growth, resident
 from hardening.relay import Relay
 from sidecar.app import Sidecar, running
 from sidecar.config.model import Config
@@ -33,6 +34,11 @@ from sidecar.config.model import Config
 _CLIENTS = 16
 _GROWTH = 48 << 20
 """Bytes of memory that later cycles may add: allocators keep some of each peak."""
+_WARM_UP = 2  # cycles
+_CYCLES = _WARM_UP + 4
+_POLL = 0.1
+_POLLS = 600
+_STEADY = 5  # polls
 
 
 @dataclass(frozen=True)
@@ -55,65 +61,75 @@ class Report:
 
     def faults(self) -> list[str]:
         """Say what leaked between the second cycle and the last."""
-        first, last = self.left[:2][-1], self.left[-1]
+        first, last = self.left[:_WARM_UP][-1], self.left[-1]
         found = [f"tasks: {first.tasks} became {last.tasks}"] if last.tasks > first.tasks else []
         found += [f"{last.clients} client connections are left"] if last.clients else []
         found += [f"{last.upstream} upstream requests are under way"] if last.upstream else []
         if last.descriptors > first.descriptors:
             found.append(f"descriptors: {first.descriptors} became {last.descriptors}")
-        if last.memory - first.memory > _GROWTH:
-            found.append(f"memory: {first.memory >> 20} MiB became {last.memory >> 20} MiB")
+        memory = [left.memory for left in self.left[_WARM_UP:]]
+        if growth(memory) > _GROWTH:
+            found.append(f"memory: MiB after the cycles {[size >> 20 for size in memory]}")
         if not self.outcomes["reranked"]:
             found.append(f"no search was rescored: {dict(self.outcomes)}")
         return found
 
 
-async def soak(node: str, model: str, more: Callable[[int], bool], seconds: float = 5.0, seed: int = 1) -> Report:
-    """Run cycles of ``seconds`` as long as ``more(cycles so far)`` says; the node must hold the index `soak`."""
+async def soak(node: str, engine: Mapping[str, Any], more: Callable[[int], bool], acts: int, seed: int = 1) -> Report:
+    """Run cycles of so many ``acts`` as long as ``more(cycles so far)`` says; the node must hold the index `soak`."""
     report, random, texts = Report(), Random(seed), Texts()
     relay = Relay(urlsplit(node).port or 9200)
     await relay.start()
     try:
-        async with running(_config(relay.port, model)) as sidecar:
+        async with running(_config(relay.port, engine)) as sidecar:
             while more(len(report.left)):
-                await _cycle(sidecar, relay, seconds, texts, random, report)
-                report.left.append(await _silence(sidecar, relay))
+                await _cycle(sidecar, relay, acts, texts, random, report)
+                like = report.left[_WARM_UP - 1] if len(report.left) >= _WARM_UP else None
+                report.left.append(await _silence(sidecar, relay, like))
     finally:
         await relay.stop()
     return report
 
 
-def _config(port: int, model: str) -> Config:
+def _config(port: int, engine: Mapping[str, Any]) -> Config:
     listener = {"host": "127.0.0.1", "port": 0}
     upstream = {"urls": [f"http://127.0.0.1:{port}"], "dead_timeout": "100ms", "read_timeout": 2, "total_timeout": 10}
-    engine = {"model": model, "document_cache": "1mb", "score_cache": "1mb"}
+    engine = {"document_cache": "1mb", "score_cache": "1mb", **engine}
     settings: dict[str, Any] = {"listen": listener, "admin": listener, "upstream": upstream, "engine": engine}
     return Config.model_validate(
         settings | {"indices": {"soak": {"fields": ["text"], "window_size": 20, "timeout": "10s"}}}
     )
 
 
-async def _cycle(sidecar: Sidecar, relay: Relay, seconds: float, texts: Texts, random: Random, report: Report) -> None:
-    ends = time.monotonic() + seconds
-    away = asyncio.create_task(_restarts(relay, seconds))
-    await asyncio.gather(*(_client(sidecar.port, ends, texts, random, report) for _ in range(_CLIENTS)))
+async def _cycle(sidecar: Sidecar, relay: Relay, acts: int, texts: Texts, random: Random, report: Report) -> None:
+    """Act so often in all, with the upstream away once a quarter and once three quarters of it are done."""
+    left = iter(range(acts))
+    restarts = [asyncio.Event(), asyncio.Event()]
+    away = asyncio.create_task(_restarts(relay, restarts))
+
+    async def client() -> None:
+        for number in left:
+            if number in (acts // 4, acts * 3 // 4):
+                restarts[number > acts // 2].set()
+            await _act(sidecar.port, texts, random, report)
+
+    await asyncio.gather(*(client() for _ in range(_CLIENTS)))
     await away
 
 
-async def _restarts(relay: Relay, seconds: float) -> None:
-    for _ in range(2):
-        await asyncio.sleep(seconds / 4)
-        await relay.restart(seconds / 16)
+async def _restarts(relay: Relay, when: Sequence[asyncio.Event]) -> None:
+    for moment in when:
+        await moment.wait()
+        await relay.restart(_POLL)
 
 
-async def _client(port: int, ends: float, texts: Texts, random: Random, report: Report) -> None:
-    while time.monotonic() < ends:
-        act = random.choice((_ask, _ask, _ask, _leave, _leave_uploading, _take_nothing))
-        with contextlib.suppress(ConnectionError):
-            outcome = await act(port, texts, random)
-            report.outcomes[outcome] += 1
-            if outcome == "502":  # the upstream is away: clients wait before they try again
-                await asyncio.sleep(0.05)
+async def _act(port: int, texts: Texts, random: Random, report: Report) -> None:
+    act = random.choice((_ask, _ask, _ask, _leave, _leave_uploading, _take_nothing))
+    with contextlib.suppress(ConnectionError):
+        outcome = await act(port, texts, random)
+        report.outcomes[outcome] += 1
+        if outcome == "502":  # the upstream is away: clients wait before they try again
+            await asyncio.sleep(_POLL / 2)
 
 
 def _request(texts: Texts, random: Random) -> bytes:
@@ -172,18 +188,30 @@ async def _take_nothing(port: int, texts: Texts, random: Random) -> str:
     return "took nothing"
 
 
-async def _silence(sidecar: Sidecar, relay: Relay) -> Left:
-    """Wait until nothing moves any more, at most as long as the upstream's own timeouts, without pooled connections."""
-    left = _left(sidecar)
-    for _ in range(100):
-        await asyncio.sleep(0.1)
-        if not left.clients and not left.upstream:
-            break
-        left = _left(sidecar)
+async def _silence(sidecar: Sidecar, relay: Relay, like: Left | None) -> Left:
+    """Wait until nothing moves any more, and without pooled connections as little is there as in ``like``."""
+    await _until(sidecar, lambda left, _: not left.clients and not left.upstream)
     await relay.stop()
-    await asyncio.sleep(0.5)
+    try:
+        return await _until(sidecar, lambda left, steady: steady if like is None else _as_little(left, like))
+    finally:
+        await relay.start()
+
+
+def _as_little(left: Left, like: Left) -> bool:
+    return left.tasks <= like.tasks and left.descriptors <= like.descriptors
+
+
+async def _until(sidecar: Sidecar, done: Callable[[Left, bool], bool]) -> Left:
+    """Poll until it is ``done``, told what is left and whether that has been so for some polls; not for ever."""
+    recent: deque[tuple[int, int]] = deque(maxlen=_STEADY)
     left = _left(sidecar)
-    await relay.start()
+    for _ in range(_POLLS):
+        recent.append((left.tasks, left.descriptors))
+        if done(left, len(recent) == _STEADY and len(set(recent)) == 1):
+            break
+        await asyncio.sleep(_POLL)
+        left = _left(sidecar)
     return left
 
 
@@ -192,13 +220,12 @@ def _left(sidecar: Sidecar) -> Left:
     with contextlib.suppress(OSError, AttributeError):  # not every C library has it
         ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps for later is no leak
     stats = sidecar.proxy_stats()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
     return Left(
         tasks=len(asyncio.all_tasks()),
         clients=int(stats["client_connections"]),
         upstream=int(stats["upstream_requests"]),
         descriptors=len(os.listdir("/proc/self/fd")),
-        memory=pages * os.sysconf("SC_PAGE_SIZE"),
+        memory=resident(),
     )
 
 
@@ -206,20 +233,24 @@ def main() -> int:
     """Run for some minutes and report."""
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--acts", type=int, default=1000, help="in a cycle")
+    parser.add_argument("--documents", type=int, default=5000)
     parser.add_argument("--elasticsearch", help="URL of a node; default: one of its own")
     parser.add_argument("--model", default="bundled")
+    parser.add_argument("--backend", default="auto", choices=("auto", "torch", "onnx"))
     args = parser.parse_args()
     ends = time.monotonic() + args.minutes * 60
+    engine = {"model": args.model, "backend": args.backend}
     with elasticsearch(args.elasticsearch) as node:
-        prepare(node)
-        report = asyncio.run(soak(node, args.model, lambda cycles: cycles < 3 or time.monotonic() < ends))
+        prepare(node, args.documents)
+        report = asyncio.run(soak(node, engine, lambda done: done < _CYCLES or time.monotonic() < ends, args.acts))
     print(f"{len(report.left)} cycles: {dict(report.outcomes)}")
-    print(f"after the second: {report.left[1]}\nafter the last:  {report.left[-1]}")
+    print(f"warm: {report.left[_WARM_UP - 1]}\nlast: {report.left[-1]}")
     print("\n".join(report.faults()) or "nothing leaked")
     return 1 if report.faults() else 0
 
 
-def prepare(node: str, documents: int = 5000) -> None:
+def prepare(node: str, documents: int) -> None:
     """Make the index that is searched."""
     texts = Texts()
     fill(node, "soak", [texts.document() for _ in range(documents)])
