@@ -22,7 +22,7 @@ _ALLOWED: dict[str, set[str]] = {
     "elasticsearch": {"config"},
     "evaluation": {"app", "config", "elasticsearch", "rescoring", "scoring", "search", "proxy"},
     "app": {"signals", "config", "observability", "proxy", "rescorer", "scoring"},
-    "proxy": {"rescoring", "search"},
+    "proxy": {"rescorer", "rescoring", "search"},
     "observability": set(),
     "signals": set(),
     "rescorer": {"config", "rescoring", "scoring.types", "search"},

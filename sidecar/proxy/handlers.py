@@ -7,7 +7,6 @@ import logging
 import socket
 import struct
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
 
 import aiohttp
 from aiohttp import web
@@ -22,9 +21,9 @@ from sidecar.proxy.raw_response import RawResponse, error_response
 from sidecar.proxy.refusals import origin_form, refusal
 from sidecar.proxy.upstream import Upstream
 from sidecar.reasons import Reason
-from sidecar.rescoring.call import Incoming
+from sidecar.rescorer import Rescorer
 from sidecar.rescoring.endpoints import route
-from sidecar.rescoring.outcome import Answered, Outcome, Passed, Rejected
+from sidecar.rescoring.outcome import Answered, Passed, Rejected
 from sidecar.rescoring.services import Handler as EndpointHandler
 from sidecar.search.routes import Route
 from sidecar.upstream_types import UpstreamAnswer
@@ -34,22 +33,7 @@ _RESET = struct.pack("ii", 1, 0)  # lingering for no time: closing sends a reset
 _STATUS = {Reason.UPSTREAM_TIMEOUT: 504, Reason.UPSTREAM_BUSY: 429}
 _WHOLE = 64 << 10
 """Bytes of a body that are waited for before a request takes a place among those under way to Elasticsearch."""
-_REPEATABLE = frozenset({"search", "msearch", "search_template", "msearch_template"})
-"""Endpoints whose requests change nothing, whatever their method."""
 _SLOW = "the client is slow, and others need its connection to Elasticsearch"
-
-
-class Rescorer(Protocol):
-    """What the proxy asks about searches."""
-
-    @property
-    def config(self) -> Config:
-        """The configuration in force."""
-        ...
-
-    async def search(self, route: Route[EndpointHandler], incoming: Incoming) -> Outcome:
-        """Say what becomes of one search; its body is read only where that depends on it."""
-        ...
 
 
 class Handler:
@@ -75,7 +59,7 @@ class Handler:
             if found is None:
                 return await exchange.forward()
             with watched(self._observer, SearchStart(endpoint=found.endpoint.name, headers=exchange.headers)) as tell:
-                exchange.repeatable = found.endpoint.name in _REPEATABLE
+                exchange.repeatable = found.endpoint.repeatable
                 return await self._search(exchange, found, tell)
         except UpstreamError as problem:
             return _rejected(exchange.unanswered(problem), searched=False)

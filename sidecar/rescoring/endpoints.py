@@ -18,10 +18,12 @@ _POST = frozenset({"POST"})
 _GET = frozenset({"GET"})
 
 ENDPOINTS: Final[tuple[Endpoint[Handler], ...]] = (
-    Endpoint(name="search", path="_search", handler=Search),
-    Endpoint(name="msearch", path="_msearch", handler=MultiSearch, several=True),
-    Endpoint(name="search_template", path="_search/template", handler=SearchTemplate),
-    Endpoint(name="msearch_template", path="_msearch/template", handler=MultiSearchTemplate, several=True),
+    Endpoint(name="search", path="_search", handler=Search, repeatable=True),
+    Endpoint(name="msearch", path="_msearch", handler=MultiSearch, repeatable=True, several=True),
+    Endpoint(name="search_template", path="_search/template", handler=SearchTemplate, repeatable=True),
+    Endpoint(
+        name="msearch_template", path="_msearch/template", handler=MultiSearchTemplate, repeatable=True, several=True
+    ),
     Endpoint(name="async_search", path="_async_search", handler=SubmitAsyncSearch, methods=_POST),
     Endpoint(name="async_search_get", path="_async_search/*", handler=GetAsyncSearch, methods=_GET, index="none"),
     Endpoint(name="pit", path="_pit", handler=OpenPointInTime, methods=_POST, index="required"),

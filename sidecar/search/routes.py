@@ -30,6 +30,7 @@ class Endpoint(Generic[Handler]):
         handler: what answers it; or why it is never rescored.
         methods: the methods by which it searches; others concern nobody.
         index: whether an index expression stands before the words.
+        repeatable: whether its requests change nothing, whatever their method.
         several: whether its body holds several searches, each of which may name its indices.
     """
 
@@ -38,6 +39,7 @@ class Endpoint(Generic[Handler]):
     handler: Handler | Reason
     methods: frozenset[str] = _READ
     index: Literal["optional", "required", "none"] = "optional"
+    repeatable: bool = False
     several: bool = False
 
     def matches(self, method: str, index: str | None, words: list[str]) -> bool:
