@@ -236,9 +236,9 @@ async def test_a_url_that_swallows_connections_costs_the_connect_timeout_and_the
             fillers.append(filler)
         hole = f"http://127.0.0.1:{address[1]}"
         async with recording(Recorder()) as upstream:
-            async with sidecar_before(hole, upstream.url, connect_timeout=0.2) as sidecar:
+            async with sidecar_before(hole, upstream.url, connect_timeout=1) as sidecar:
                 answers = [await say(sidecar.port, request("/", method="PUT", body=b"x")) for _ in range(3)]
-            async with sidecar_before(hole, connect_timeout=0.2) as sidecar:
+            async with sidecar_before(hole, connect_timeout=1) as sidecar:
                 alone = await say(sidecar.port, request("/"))
         for filler in fillers:
             filler.close()

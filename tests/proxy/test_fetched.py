@@ -11,7 +11,7 @@ import pytest
 from tests.checkpoints import make_checkpoint
 from tests.proxy.conftest import Recorder, lines, recording, request, say, sidecar_before
 
-_INDICES = {"articles": {"fields": ["body"]}}
+_INDICES = {"articles": {"fields": ["body"], "timeout": "60s"}}
 _SEARCH = request(
     "/articles/_search",
     "Content-Type: application/json",
