@@ -68,7 +68,7 @@ async def test_after_sigterm_readiness_turns_what_runs_is_answered_and_only_then
     async with recording(Waits()) as upstream, holding() as (port, came, go):
         shutdown = {"delay": "2s", "grace_period": "60s"}
         settings: dict[str, Any] = {"upstream": {"urls": [upstream.url]}, "shutdown": shutdown}
-        admin = {"host": "127.0.0.1", "port": free_port()}
+        admin: dict[str, Any] = {"host": "127.0.0.1", "port": free_port()}
         async with serving(tmp_path, port, admin=admin, **settings) as process:
             at = await process.listening()
             await process.says("model ready")
