@@ -17,6 +17,7 @@ from sidecar.config.reload import ConfigSource
 from sidecar.events import FanOut
 from sidecar.observability import logs
 from sidecar.observability.health import make_admin_app
+from sidecar.observability.line_writer import LineWriter
 from sidecar.observability.metrics import Metrics
 from sidecar.observability.own_loop import OwnLoop
 from sidecar.observability.watchdog import Watchdog
@@ -154,12 +155,12 @@ def serve(config: Config, reload: ConfigSource | None = None) -> int:
     Raises:
         StartupError: a port is taken, or the model cannot be had.
     """
-    logs.configure(config.log_level)
+    writer = logs.configure(config.log_level)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop, stop = runner.get_loop(), asyncio.Event()
         limit = config.shutdown.delay + config.shutdown.grace_period
         with on_stop(lambda: loop.call_soon_threadsafe(stop.set), limit, hangup_stops=reload is None):
-            runner.run(_serve(config, reload, stop))
+            runner.run(_serve(config, reload, stop, writer))
     return 0
 
 
@@ -171,8 +172,9 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
-async def _serve(config: Config, reload: ConfigSource | None, stop: asyncio.Event) -> None:
+async def _serve(config: Config, reload: ConfigSource | None, stop: asyncio.Event, writer: LineWriter) -> None:
     sidecar = Sidecar(config)
+    sidecar.metrics.add_source("sidecar_log", writer.stats)
     async with _watching(sidecar, reload):  # to the end: without a handler, SIGHUP would end the process
         try:
             await sidecar.start()

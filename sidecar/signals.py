@@ -55,4 +55,6 @@ def on_stop(tell: Callable[[], object], limit: float, *, hangup_stops: bool) -> 
 def _leave_behind(limit: float, number: int) -> None:
     time.sleep(limit)
     _log.error("not ended %g s after %s: what still runs is left behind", limit, signal.Signals(number).name)
+    for handler in logging.getLogger().handlers:
+        handler.flush()
     os._exit(1)

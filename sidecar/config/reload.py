@@ -2,6 +2,7 @@
 
 The file's content is compared, not its time stamps: a Kubernetes ConfigMap swaps a symlink in the path,
 editors rename a new file over the old one, and both may keep size and time. The file is a few kilobytes.
+A change is taken once two looks in a row find the same: a file that is being written is not read half.
 A configuration that is wrong is told once, counted, and changes nothing: the last good one stays.
 """
 
@@ -38,6 +39,7 @@ class ConfigSource:
         self._overrides = overrides
         self._current: Config | None = None
         self._seen: bytes | None = None
+        self._found: bytes | None = None
         self._reloads = 0
         self._failures = 0
 
@@ -47,7 +49,7 @@ class ConfigSource:
         Raises:
             ConfigError: it cannot be read, or is wrong.
         """
-        self._seen = self._fingerprint()
+        self._seen = self._found = self._fingerprint()
         self._current = load(self.path, self._environ, self._overrides)
         return self._current
 
@@ -73,11 +75,13 @@ class ConfigSource:
                 forced = asked.is_set()
                 asked.clear()
                 if await asyncio.to_thread(self._changed) or forced:
+                    self._seen = self._found
                     await self._reload(apply)
 
     def _changed(self) -> bool:
-        before, self._seen = self._seen, self._fingerprint()
-        return self._seen != before
+        """Tell whether the file differs from what was loaded last, and stands still."""
+        before, self._found = self._found, self._fingerprint()
+        return self._found == before and self._found != self._seen
 
     def _fingerprint(self) -> bytes | None:
         try:
@@ -105,12 +109,13 @@ def carry_over(running: Config | None, loaded: Config) -> tuple[Config, list[str
     """Give the configuration to run now, and the sections of ``loaded`` that wait for a restart. Pure.
 
     Raises:
-        ConfigError: an index mapping names a model that only a restart would load.
+        ConfigError: an index mapping names a model that only a restart would load, or all mappings are gone.
     """
     if running is None:
         return loaded, []
     pending = [name for name in NEEDS_RESTART if getattr(loaded, name) != getattr(running, name)]
-    problems = [
+    problems = ["no `indices`: the file looks cut short"] if _emptied(running, loaded) else []
+    problems += [
         f'indices.{pattern}.model: "{mapping.model}" is not loaded; new models need a restart'
         for pattern, mapping in loaded.indices.items()
         if mapping.model is not None and mapping.model not in running.engine.models
@@ -118,6 +123,11 @@ def carry_over(running: Config | None, loaded: Config) -> tuple[Config, list[str
     if problems:
         raise ConfigError(problems)
     return loaded.model_copy(update={name: getattr(running, name) for name in pending}), pending
+
+
+def _emptied(running: Config, loaded: Config) -> bool:
+    """Tell whether the mappings are gone without a word: a file that means it says `indices: {}`."""
+    return bool(running.indices) and "indices" not in loaded.model_fields_set
 
 
 async def _pause(asked: asyncio.Event, interval: float) -> None:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from sidecar.events import RescoreRecord, SearchStart, ShadowRecord, Tell
+from sidecar.observability.line_writer import LineWriter
 
 _log = logging.getLogger("sidecar.search")
 
@@ -28,16 +29,24 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _visible(json.dumps(line, ensure_ascii=False, default=str))
 
 
-def configure(level: str) -> None:
+def _visible(text: str) -> str:
+    """Escape what a terminal or a viewer would obey: control characters beyond C0, line and text direction marks."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+def configure(level: str) -> LineWriter:
     """Send the sidecar's logs to standard error as JSON lines, at ``level`` and above."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineWriter(sys.stderr.fileno())
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    return handler
 
 
 class SearchLog:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import socket
 import struct
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +19,7 @@ from sidecar.proxy import bodies, content_coding
 from sidecar.proxy.headers import Headers, decoded, end_to_end, lowered, typed_as_json, value_of, without
 from sidecar.proxy.places import Pace
 from sidecar.proxy.raw_response import RawResponse, error_response
-from sidecar.proxy.refusals import origin_form, refusal
+from sidecar.proxy.refusals import loop, origin_form, refusal
 from sidecar.proxy.upstream import Upstream
 from sidecar.reasons import Reason
 from sidecar.rescorer import Rescorer
@@ -40,6 +41,7 @@ class Handler:
     """Handles requests. Every search is told to the observer here, whoever decided what becomes of it."""
 
     def __init__(self, upstream: Upstream, rescorer: Rescorer, observer: RescoreObserver) -> None:
+        self._name = f"rescoring-sidecar-{secrets.token_hex(4)}"
         self._upstream = upstream
         self._rescorer = rescorer
         self._observer = observer
@@ -48,12 +50,14 @@ class Handler:
         """Answer one request; failures to reach Elasticsearch become errors in its own shape."""
         headers = decoded(request.raw_headers)
         target = origin_form(request.raw_path, value_of(headers, "host"))
-        refused = refusal(request.method, target, request.version, headers)
+        refused = refusal(request.method, target, request.version, headers) or loop(headers, self._name)
         if refused is not None:
             answer = error_response(refused.status, refused.kind, refused.reason)
             answer.force_close()  # where its body ends, and the next request begins, is not sure
             return answer
-        exchange = _Exchange(self._upstream, self._rescorer.config, request, target, headers)
+        version = f"{request.version.major}.{request.version.minor}"
+        forwarded = [*headers, ("Via", f"{version} {self._name}")]  # RFC 9110 section 7.6.3
+        exchange = _Exchange(self._upstream, self._rescorer.config, request, target, forwarded)
         found = route(exchange.method, exchange.target)
         try:
             if found is None:

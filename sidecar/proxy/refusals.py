@@ -60,6 +60,14 @@ def _expectation(headers: Headers) -> Refusal | None:
     return None
 
 
+def loop(headers: Headers, name: str) -> Refusal | None:
+    """Return the refusal of a request that the proxy of this name has forwarded before, or None."""
+    passed = [part.split() for key, value in headers if key.lower() == "via" for part in value.split(",")]
+    if any(name in words for words in passed):
+        return Refusal(508, "loop_detected", "the request has passed this sidecar before: is it its own upstream?")
+    return None
+
+
 def origin_form(target: str, host: str | None) -> str:
     """Give the path and query of an absolute-form target that names this very host; others stay as they are."""
     scheme, mark, rest = target.partition("://")

@@ -31,6 +31,11 @@ class Looks:
         await self._go.acquire()
 
     async def __call__(self) -> None:
+        """Let it look twice: a change is taken when it stands still."""
+        for _ in range(2):
+            await self.once()
+
+    async def once(self) -> None:
         self._go.release()
         await self._idle.acquire()
 
@@ -172,3 +177,28 @@ def test_a_mapping_to_a_model_that_is_not_loaded_is_refused() -> None:
 
 def test_the_first_look_needs_no_running_configuration() -> None:
     assert carry_over(None, Config()) == (Config(), [])
+
+
+async def test_a_file_that_is_still_being_written_is_not_read_half(path: Path) -> None:
+    async with Looks(source_of(path)) as look:
+        for text in ("", "indices:\n", SECOND[:-2], SECOND):
+            path.write_text(text)
+            await look.once()
+        assert look.applied == []
+        await look.once()
+    assert look.fields == ["title"]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "log_level: info\n"])
+async def test_a_file_cut_short_before_its_mappings_does_not_turn_rescoring_off(
+    path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = source_of(path)
+    async with Looks(source) as look:
+        path.write_text(text)
+        await look()
+        assert (look.applied, source.stats()["failures_total"]) == ([], 1)
+        assert "no `indices`: the file looks cut short" in caplog.messages[-1]
+        path.write_text("indices: {}\n")
+        await look()
+    assert [dict(config.indices) for config in look.applied] == [{}]

@@ -135,6 +135,11 @@ def request(target: str, *headers: str, method: str = "GET", body: bytes = b"") 
     return "".join(f"{line}\r\n" for line in [*head, ""]).encode("latin-1") + body
 
 
+def sent_on(head: bytes) -> list[bytes]:
+    """Return the header lines of a forwarded request, less the `Via` that every proxy adds."""
+    return [line for line in lines(head)[1:] if b"rescoring-sidecar-" not in line]
+
+
 def lines(head: bytes) -> list[bytes]:
     """Give the lines of a head."""
     return head.split(b"\r\n\r\n", 1)[0].split(b"\r\n")

@@ -6,8 +6,11 @@ import json
 
 import pytest
 
+from sidecar.app import Sidecar
+from sidecar.config.model import Config
 from sidecar.proxy.refusals import origin_form
-from tests.proxy.conftest import OK, lines, through
+from tests.proxy.conftest import OK, lines, request, say, sidecar_before, through
+from tests.test_reasons import free_port
 
 _CASES = {
     "content-length and transfer-encoding": (
@@ -153,3 +156,32 @@ async def test_absolute_form_to_this_host_is_forwarded_as_a_path() -> None:
 )
 def test_origin_form(target: str, host: str | None, expected: str) -> None:
     assert origin_form(target, host) == expected
+
+
+async def test_two_sidecars_that_are_each_others_upstream_end_a_request_after_one_round() -> None:
+    port = free_port()
+    async with sidecar_before(f"http://127.0.0.1:{port}") as one:
+        two = Sidecar(
+            Config.model_validate(
+                {
+                    "listen": {"host": "127.0.0.1", "port": port},
+                    "admin": {"host": "127.0.0.1", "port": 0},
+                    "upstream": {"urls": [one.url]},
+                }
+            )
+        )
+        await two.start()
+        got = await say(one.port, request("/_cat"))
+        requests = [sidecar.proxy_stats()["requests_total"] for sidecar in (one, two)]
+        await two.close()
+    assert lines(got)[0] == b"HTTP/1.1 508 Loop Detected"
+    assert b"is it its own upstream?" in got
+    assert requests == [2, 1]
+
+
+async def test_via_of_others_is_kept_and_ours_comes_last() -> None:
+    upstream, _ = await through(request("/", "via: 1.0 fred, 1.1 p.example"))
+    vias = [line for line in lines(upstream.heads[0]) if line.lower().startswith(b"via:")]
+    assert vias[0] == b"via: 1.0 fred, 1.1 p.example"
+    assert len(vias) == 2
+    assert vias[1].startswith(b"via: 1.1 rescoring-sidecar-")
