@@ -97,11 +97,8 @@ def test_patterns_overlap_where_a_name_fits_both(left: str, right: str) -> None:
     assert overlap(left, right) >= any(matches(left, name) and matches(right, name) for name in names)
 
 
-PURE = [
-    *(SIDECAR / "search").rglob("*.py"),
-    *(SIDECAR / "rescoring").rglob("*.py"),
-    SIDECAR / "config" / "match.py",
-]
+READING = ("elasticsearch", "rescoring", "search")
+PURE = [SIDECAR / "config" / "match.py", *(file for package in READING for file in (SIDECAR / package).rglob("*.py"))]
 
 
 @pytest.mark.parametrize("module", PURE, ids=lambda file: file.stem)
