@@ -12,6 +12,7 @@ from sidecar.search.source_filter import names, source_filter
 from sidecar.search.wildcard import matches
 
 _END = object()
+_LONGEST = 1_000_000  # characters of a field that are read, markup counted: more than any model, or its passages, read
 _TAG_COUNT = 16
 _TAG_LENGTH = 64
 _TAG = re.compile(r"</?em>|<em class=\"hlt\d+\">")  # Elasticsearch's own, also those of `tags_schema: styled`
@@ -21,7 +22,7 @@ def text_of(hit: Mapping[str, Any], mapping: IndexMapping, tags: Sequence[str] =
     """Give a decoded hit's text, and how many mapped fields it lacks; ``tags`` mark what is highlighted."""
     parts, missing = [], 0
     for field in mapping.fields:
-        value = " ".join(_field_values(hit, field, mapping, tags)).strip()
+        value = " ".join(_field_values(hit, field, mapping, tags))[:_LONGEST].strip()
         if value:
             parts.append(field.label + (strip_html(value) if mapping.strip_html else value))
         else:

@@ -41,6 +41,9 @@ _ENDS_RUN: Final = frozenset({"colon", "star", "similar", "boost", "and", "or"})
 _END: Final = ("end", "")
 
 
+LONGEST: Final = 32_768
+"""Characters of a query string that are read: no model reads as many, and Elasticsearch refuses as many clauses."""
+
 Text = tuple[str | None, str]
 """A text, and the field that it is searched in if the query string names one."""
 
@@ -56,7 +59,7 @@ def texts(text: str, *, named: bool = False) -> Iterator[Text]:
         named: whether clauses without a field search one field that the query names, so that `>10` compares.
     """
     reader = _Reader([_Scope(None, named)])
-    for (kind, token), (following, _) in pairwise(chain(tokens(text), (_END,))):
+    for (kind, token), (following, _) in pairwise(chain(tokens(text[:LONGEST]), (_END,))):
         yield from reader.read(kind, token, following)
     yield from reader.flush()
 

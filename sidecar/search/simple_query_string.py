@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Set
 from typing import Any, Final
 
-from sidecar.search.query_string import run_of
+from sidecar.search.query_string import LONGEST, run_of
 
 _BITS: Final = {
     "AND": 1,
@@ -50,7 +50,7 @@ def flags_of(value: Any) -> Set[str]:
 
 def texts(text: str, flags: Set[str] = ALL) -> Iterator[str]:
     """Yield the texts of the clauses, in order: runs of words, and phrases. What `-` excludes does not count."""
-    return _Reader(text, flags).read()
+    return _Reader(text[:LONGEST], flags).read()
 
 
 class _Reader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sidecar.config.match import match
 from sidecar.config.model import FieldSpec, IndexMapping
-from sidecar.search import filter_path
+from sidecar.search import filter_path, query_string, simple_query_string
 from sidecar.search.documents import hidden_fields, highlight_tags, text_of
 from sidecar.search.html import strip_html
 from sidecar.search.wildcard import Patterns, matches, overlap
@@ -110,3 +110,15 @@ def test_no_regular_expression_is_built_of_input(module: Path) -> None:
     used = [node for node in calls if isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "re"]
     built = [node for node in used if not isinstance(node.args[0], ast.Constant)]
     assert [ast.unparse(node) for node in built] == []
+
+
+@pytest.mark.parametrize("texts", [query_string.texts, simple_query_string.texts])
+def test_no_more_is_read_of_a_query_string_than_models_read(texts: Callable[[str], Iterator[object]]) -> None:
+    once, twice = (steps(lambda n=n: list(texts("a (" * n))) for n in (20_000, 40_000))  # type: ignore[misc]
+    assert twice <= once + 1000
+
+
+def test_no_more_is_read_of_a_field_than_models_read() -> None:
+    text, missing = text_of({"_source": {"title": "<p>" + "zip " * 300_000}}, MAPPING)
+    assert 999_000 < len(text) < 1_000_000
+    assert missing == 1
