@@ -77,14 +77,14 @@ class Sidecar:
         self._clients = clients
         self._stack.push_async_callback(clients.close)
         self.port = clients.port
-        _log.info("listening on %s:%d", self.config.listen.host, self.port)
+        _log.info("listening on %s", clients.name)
 
     async def _start_admin(self) -> None:
         """Start the admin listener on a loop of its own, which also watches over this one."""
         watchdog, beside = Watchdog(), OwnLoop("admin")
         self._stack.push_async_callback(beside.close)
         self.metrics.add_source("sidecar_loop", watchdog.stats)
-        app = make_admin_app(self.metrics, watchdog, self.unready, self.describe)
+        app = make_admin_app(self.metrics, watchdog, self.unready, self.describe, self.config.admin.token)
         server = await beside.run(listen_for_admin(app, self.config.admin))
         self._stack.push_async_callback(lambda: beside.run(server.close()))
         self.admin_port = server.port
@@ -140,7 +140,8 @@ class Sidecar:
     def url(self) -> str:
         """The base URL that clients on this machine use."""
         host = self.config.listen.host
-        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self.port}"  # noqa: S104
+        scheme = "http" if self.config.listen.tls is None else "https"
+        return f"{scheme}://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self.port}"  # noqa: S104
 
 
 @contextlib.asynccontextmanager

@@ -40,10 +40,13 @@ def test_a_url_shows_itself_without_its_secrets(url: str, shown: str) -> None:
 
 
 def test_a_configuration_prints_itself_without_passwords() -> None:
-    config = loads(f"upstream: {{urls: ['https://me:{SECRET}@es:9200']}}", {})
+    text = f"upstream: {{urls: ['https://me:{SECRET}@es:9200']}}\nadmin:\n  token: ${{TOKEN}}\n"
+    config = loads(text, {"TOKEN": "2024-13-45"})  # no valid date, and no reason to show it
+    assert config.admin.token is not None
+    assert config.admin.token.get_secret_value() == "2024-13-45"
     printed = [str(config), repr(config), config.model_dump_json(), str(config.model_dump()), f"{config.upstream.urls}"]
     assert all("me:***@es" in text for text in printed)
-    assert not any(SECRET in text for text in printed)
+    assert not any(SECRET in text or "2024" in text for text in printed)
     assert config.upstream.urls[0].get_secret_value() == f"https://me:{SECRET}@es:9200"
 
 
@@ -61,6 +64,11 @@ def test_a_configuration_prints_itself_without_passwords() -> None:
         "listen: ['https://me:s3cr3t@es']",
         "upstream: {urls: {a: 'https://me:s3cr3t@es'}}",
         "upstream: {urls: ['${URL}']}",
+        "admin: {token: s3cr3t}",
+        "admin: {token: [s3cr3t]}",
+        "admin: s3cr3t",
+        "admin: [{token: s3cr3t}]",
+        "admin: {token: {s3cr3t: 1}}",
     ],
 )
 def test_a_wrong_configuration_is_told_without_its_secrets(text: str) -> None:

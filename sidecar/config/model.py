@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     WithJsonSchema,
     model_validator,
 )
@@ -62,12 +63,28 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class ListenerTls(Section):
+    """TLS of a listener, 1.2 or newer. The files are read again when they change."""
+
+    cert_file: str = Field(description="PEM certificate, followed by those that lead to the authority.")
+    key_file: str | None = Field(None, description="PEM key; unset: it is in `cert_file`.")
+    client_ca_file: str | None = Field(None, description="PEM authority; clients must show a certificate of it.")
+
+
 class Listener(Section):
     """Where a listener binds."""
 
     host: str = Field("0.0.0.0", description="Address to bind.")  # noqa: S104 - a proxy serves its network
     port: int = Field(9200, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    socket: str | None = Field(None, description="Path of a Unix socket to listen on instead of host and port.")
     reuse_port: bool = Field(False, description="Let the next process listen before this one ends (SO_REUSEPORT).")
+    tls: ListenerTls | None = Field(None, description="TLS to clients; unset: plain HTTP.")
+
+
+def _long_enough(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < 8 or not token.get_secret_value().isprintable():
+        raise ValueError("expected at least 8 printable characters")
+    return token
 
 
 class AdminListener(Listener):
@@ -75,6 +92,9 @@ class AdminListener(Listener):
 
     host: str = Field("127.0.0.1", description="Address to bind.")
     port: int = Field(9901, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = Field(
+        None, description="Bearer token that `/metrics` and `/info` ask for; health is open."
+    )
 
 
 class Tls(Section):

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from pydantic import SecretStr
+
 from sidecar.config.model import Config, Section
 from sidecar.config.urls import redact
 from sidecar.config.yaml_text import Path, dotted
@@ -38,8 +40,8 @@ def describe(error: Mapping[str, Any]) -> str:
         return f"{dotted(path)}: missing; {_about(path)}".rstrip("; ")
     if error["type"] in ("value_error", "assertion_error"):
         message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        return f"{dotted(path)}: found {_shown(error['input'])}; {message}" if path else message
-    return f"{dotted(path)}: found {_shown(error['input'])}; expected {_expected(error)}"
+        return f"{dotted(path)}: found {_found(error)}; {message}" if path else message
+    return f"{dotted(path)}: found {_found(error)}; expected {_expected(error)}"
 
 
 def is_echo(error: Mapping[str, Any]) -> bool:
@@ -76,6 +78,21 @@ def _about(path: Path) -> str:
     section = section_at(path[:-1])
     known = section.model_fields.get(str(path[-1])) if section else None
     return (known.description or "") if known else ""
+
+
+def _found(error: Mapping[str, Any]) -> str:
+    """Return the value that is wrong, unless it is a secret or may hold one."""
+    path: Path = tuple(error["loc"])
+    section = section_at(path[:-1])
+    field = section.model_fields.get(str(path[-1])) if section and path else None
+    hidden = field is not None and error["input"] is not None and _holds_secret(field.annotation)
+    return "a value that is not shown" if hidden else _shown(error["input"])
+
+
+def _holds_secret(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return any(_holds_secret(field.annotation) for field in annotation.model_fields.values())
+    return annotation is SecretStr or any(map(_holds_secret, get_args(annotation)))
 
 
 def _shown(value: Any) -> str:

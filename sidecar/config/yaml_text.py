@@ -131,15 +131,17 @@ class _Reader:
             return text
         self.texts[path] = text
         tag = self.loader.resolve(yaml.ScalarNode, text, (True, False))
-        return self._construct(yaml.ScalarNode(tag, text, node.start_mark, node.end_mark))
+        return self._construct(yaml.ScalarNode(tag, text, node.start_mark, node.end_mark), otherwise=text)
 
-    def _construct(self, node: yaml.ScalarNode) -> Any:
+    def _construct(self, node: yaml.ScalarNode, otherwise: str | None = None) -> Any:
         try:
             return self.loader.construct_object(node)
         except (
             ValueError,
             yaml.constructor.ConstructorError,
         ) as error:  # such as 2024-13-01, or !!python/name
+            if otherwise is not None:  # it may be a secret that looks like a date: it is not shown
+                return otherwise
             reason = getattr(error, "problem", None) or error
             self._problem(node, f"not a valid value: {node.value!r} ({reason})")
             return None

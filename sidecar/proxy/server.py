@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from typing import Any
 from aiohttp import web
 
 from sidecar.config.model import Listener
-from sidecar.errors import StartupError
+from sidecar.proxy.binding import bind, inode_of, name, remove
 from sidecar.proxy.connections import Connections
-from sidecar.proxy.handover import lead_away, share
+from sidecar.proxy.handover import lead_away
+from sidecar.proxy.tls import ServerContext
 
 _LIMITS: dict[str, Any] = {"max_line_size": 64 << 10, "max_field_size": 64 << 10, "max_headers": 1000}
 _GRACE = 10.0
@@ -35,6 +35,14 @@ class RunningServer:
     port: int
     runner: web.BaseRunner
     sockets: tuple[socket.socket, ...]
+    listener: Listener
+    inode: int | None
+    watch: asyncio.Task[None] | None
+
+    @property
+    def name(self) -> str:
+        """What the listener is called in logs."""
+        return name(self.listener, self.port)
 
     def stats(self) -> dict[str, float]:
         """Give the connections that are open and the requests so far, for the metrics."""
@@ -64,7 +72,10 @@ class RunningServer:
 
     async def close(self) -> None:
         """Stop accepting, let running requests end for a while, close the rest."""
+        if self.watch is not None:
+            self.watch.cancel()
         await self.runner.cleanup()
+        remove(self.listener, self.inode)
 
 
 async def listen_for_clients(
@@ -73,7 +84,7 @@ async def listen_for_clients(
     """Bind the proxy's listener; clients that send no whole request head in ``idle`` seconds are let go.
 
     Raises:
-        StartupError: the address is taken or not ours.
+        StartupError: the address is taken or not ours, or a TLS file cannot be used.
     """
     server = Connections(
         handle,
@@ -83,35 +94,22 @@ async def listen_for_clients(
         keepalive_timeout=idle,
         **_LIMITS,
     )
-    return await _bind(web.ServerRunner(server, shutdown_timeout=_GRACE), listener)
+    return await _listen(web.ServerRunner(server, shutdown_timeout=_GRACE), listener)
 
 
 async def listen_for_admin(app: web.Application, listener: Listener) -> RunningServer:
     """Bind the admin listener.
 
     Raises:
-        StartupError: the address is taken or not ours.
+        StartupError: the address is taken or not ours, or a TLS file cannot be used.
     """
-    return await _bind(web.AppRunner(app, shutdown_timeout=_GRACE, access_log=None), listener)
+    return await _listen(web.AppRunner(app, shutdown_timeout=_GRACE, access_log=None), listener)
 
 
-async def _bind(runner: web.BaseRunner, listener: Listener) -> RunningServer:
+async def _listen(runner: web.BaseRunner, listener: Listener) -> RunningServer:
+    context = None if listener.tls is None else ServerContext.of(listener.tls)
     await runner.setup()
-    reuse_port = listener.reuse_port or None
-    site = web.TCPSite(runner, listener.host, listener.port, reuse_address=True, reuse_port=reuse_port, backlog=1024)
-    try:
-        await site.start()
-    except OSError as problem:
-        await runner.cleanup()
-        raise StartupError(_why(listener, problem)) from problem
-    server: Any = site._server  # the public API does not give the bound port of port 0
-    sockets = tuple(server.sockets)
-    share(sockets)
-    return RunningServer(sockets[0].getsockname()[1], runner, sockets)
-
-
-def _why(listener: Listener, problem: OSError) -> str:
-    where = f"{listener.host}:{listener.port}"
-    if problem.errno == errno.EADDRINUSE:
-        return f"{where} is in use by another process: stop it, or choose another port (0 takes a free one)"
-    return f"cannot listen on {where}: {problem.strerror or problem}"
+    sockets = await bind(runner, listener, context)
+    port = 0 if listener.socket is not None else sockets[0].getsockname()[1]
+    watch = None if context is None else asyncio.create_task(context.watch())
+    return RunningServer(port, runner, sockets, listener, inode_of(listener), watch)

@@ -103,7 +103,8 @@ def test_all_problems_at_once_each_with_path_line_found_and_allowed() -> None:
         ("indices: [a]", 'c.yaml:1: indices: found ["a"]; expected a mapping'),
         (
             "admin:",
-            "c.yaml:1: admin: found nothing (null); expected a mapping with keys of: host, port, reuse_port",
+            "c.yaml:1: admin: found nothing (null); expected a mapping with keys of: "
+            "host, port, socket, reuse_port, tls, token",
         ),
         (
             "indices: {a: {fields: [x], model: m}}",
