@@ -63,7 +63,7 @@ class Reason(StrEnum):
     FLEET_SEARCH = "fleet_search", "Fleet's own endpoint"
     SEARCH_APPLICATION = "search_application", "search applications hide which indices they search"
     PIT_OPEN = "pit_open", "opening a point in time; its searches are rescored"
-    PIT_UNKNOWN = "pit_unknown", "the point in time was not opened here and its hits do not tell"
+    PIT_UNKNOWN = "pit_unknown", "the point in time holds no documents, or Elasticsearch does not say of which indices"
     TEMPLATE_FAILED = "template_failed", "the template could not be rendered; the original request was sent"
     TEMPLATE_PARAMETERS = "template_parameters", "a parameter that Elasticsearch overlooks beside a template"
     ASYNC_UNKNOWN = "async_unknown", "the async search was not submitted through this sidecar"

@@ -29,6 +29,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
 MATCH = {"query": {"match": {"t": "fox"}}}
 HITS = [{"_index": "i", "_id": text, "_score": 1.0, "_source": {"t": text}} for text in ("a", "b", "c")]
 FOUND = {"took": 1, "hits": {"max_score": 1.0, "hits": HITS}}
+_COUNTED = {"buckets": [{"key": "i", "doc_count": 3}], "sum_other_doc_count": 0}
+PIT = {"id": "p", "timed_out": False, "_shards": {"failed": 0}, "aggregations": {"indices": _COUNTED}}
 NONE = {"took": 1, "hits": {"max_score": None, "hits": []}}
 Reply = Callable[[str], bytes]
 """The bytes of an answer to a request of this path."""
@@ -107,7 +109,7 @@ CASES = (
     Case(Reason.EQL, "/i/_eql/search"),
     Case(Reason.FLEET_SEARCH, "/i/_fleet/_fleet_msearch"),
     Case(Reason.SEARCH_APPLICATION, "/_application/search_application/x/_search"),
-    Case(Reason.PIT_OPEN, "/i/_pit?keep_alive=1m", body=b"", reply=answered({"id": "p"})),
+    Case(Reason.PIT_OPEN, "/i/_pit?keep_alive=1m", body=b"", reply=answered(PIT)),
     Case(Reason.PIT_UNKNOWN, "/_search", body={**MATCH, "pit": {"id": "p"}}, reply=answered(NONE)),
     Case(Reason.TEMPLATE_FAILED, "/i/_search/template", body={"id": "x"}, reply=answered({}, 404)),
     Case(Reason.TEMPLATE_PARAMETERS, "/i/_search/template?size=3", body={"id": "x"}),

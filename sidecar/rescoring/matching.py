@@ -55,17 +55,26 @@ class Matcher:
         """
         if call.match is not None:
             return call.match
-        name = await pit_id(call.request.body)
-        expression = None if name is None else await self.points.find(name, call)
-        return expression if isinstance(expression, Reason) else await self._named(expression, call)
+        return await self._by_body(call.request.body, None, call)
 
     async def sub_search(self, sub: SubSearch, call: Call) -> Match | Reason:
         """Match one search of several."""
         if isinstance(call.match, Reason):
             return call.match
-        name = await pit_id(sub.body)
-        expression = sub.index or call.index if name is None else self.points.known(name)
-        return expression if isinstance(expression, Reason) else await self._named(expression, call)
+        return await self._by_body(sub.body, sub.index or call.index, call)
 
-    async def _named(self, expression: str | None, call: Call) -> Match | Reason:
-        return await self.expression(expression, call.config, call.request.headers, call.fetch)
+    async def _by_body(self, body: bytes, index: str | None, call: Call) -> Match | Reason:
+        name = await pit_id(body)
+        if name is not None:
+            return await self.point_in_time(name, call)
+        return await self.expression(index, call.config, call.request.headers, call.fetch)
+
+    async def point_in_time(self, name: str, call: Call) -> Match | Reason:
+        """Match a search in a point in time, by the indices whose documents that holds."""
+        if not call.config.indices:
+            return Reason.NO_MAPPING
+        names = await self.points.names(name, call.request.headers, call.fetch)
+        if not names:
+            return Reason.PIT_UNKNOWN
+        found = await aside(sum(map(len, names)), match, call.config.indices, names)
+        return found if isinstance(found, Reason) else replace(found, expression=",".join(names))

@@ -1,4 +1,7 @@
-"""Point-in-time searches name no index: it is learnt when the PIT is opened here, or from the hits.
+"""Point-in-time searches name no index: Elasticsearch is asked which indices' documents one holds.
+
+A PIT does not change, so the answer is the same on every replica, after a restart, and for every page; and what may
+search in a PIT may ask this. Indices without documents are not in the answer: no hit can come from them.
 
 A PIT search without `sort` is a ranked list like any other and is rescored. One with `sort`, be it only `_score`,
 has `sort` values in its hits that clients hand to `search_after`; a permuted page would lose and repeat hits on
@@ -8,16 +11,21 @@ is refused). Source: Elasticsearch reference, "Open point in time" and "Paginate
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Mapping
+
 import msgspec
 
 from sidecar.cache import ByteCache
-from sidecar.reasons import Reason
+from sidecar.errors import UpstreamError
 from sidecar.rescoring.aside import aside
-from sidecar.rescoring.call import Call
+from sidecar.rescoring.resolver import caller, configured_name
 from sidecar.search.lenient_json import decode
-from sidecar.upstream_types import UpstreamAnswer
+from sidecar.upstream_types import Fetch
 
 _MAX_BYTES = 8 << 20
+_MOST_INDICES = 10_000
 
 
 class _Pit(msgspec.Struct):
@@ -28,18 +36,27 @@ class _Body(msgspec.Struct):
     pit: _Pit | None = None
 
 
-class _Hit(msgspec.Struct):
-    index: str = msgspec.field(name="_index")
+class _Bucket(msgspec.Struct):
+    key: str
 
 
-class _Hits(msgspec.Struct):
-    hits: list[_Hit] = []
+class _Terms(msgspec.Struct):
+    buckets: list[_Bucket]
+    sum_other_doc_count: int
 
 
-class _Answer(msgspec.Struct):
-    id: str | None = None
-    pit_id: str | None = None
-    hits: _Hits = msgspec.field(default_factory=_Hits)
+class _Aggregations(msgspec.Struct):
+    indices: _Terms
+
+
+class _Shards(msgspec.Struct):
+    failed: int
+
+
+class _Counted(msgspec.Struct):
+    timed_out: bool
+    aggregations: _Aggregations
+    shards: _Shards = msgspec.field(name="_shards")
 
 
 async def pit_id(body: bytes) -> str | None:
@@ -54,57 +71,44 @@ async def pit_id(body: bytes) -> str | None:
 
 
 class PointsInTime:
-    """Remembers which index expression each point in time stands for."""
+    """Remembers which indices each point in time holds, for each caller: callers may see different documents."""
 
     def __init__(self) -> None:
-        self._known = ByteCache[str](_MAX_BYTES)
+        self._known = ByteCache[tuple[str, ...]](_MAX_BYTES)
+        self._asking: dict[tuple[str, bytes], asyncio.Task[tuple[str, ...]]] = {}
 
-    async def learn_opened(self, upstream: UpstreamAnswer, expression: str) -> None:
-        """Remember the id that an answer to `_pit` gives."""
-        opened = await _read(upstream)
-        if opened.id is not None:
-            self._remember(opened.id, expression)
+    async def names(self, name: str, headers: Mapping[str, str], fetch: Fetch) -> tuple[str, ...]:
+        """Return the names of the indices and data streams in the PIT ``name``; none where Elasticsearch does not say.
 
-    async def follow(self, call: Call, body: bytes) -> None:
-        """Remember the id that an answer hands on: Elasticsearch may change it from search to search."""
-        name = None if call.index is not None else await pit_id(call.request.body)
-        expression = None if name is None else self._known.get(name)
-        if expression is None:
-            return
-        renewed = (await _read(UpstreamAnswer(status=200, headers=(), body=body))).pit_id
-        if renewed is not None:
-            self._remember(renewed, expression)
-
-    def _remember(self, name: str, expression: str) -> None:
-        self._known.put(name, expression, len(name) + len(expression))
-
-    def known(self, name: str) -> str | Reason:
-        """Return the index expression of the PIT ``name``, if it is known."""
-        return self._known.get(name) or Reason.PIT_UNKNOWN
-
-    async def find(self, name: str, call: Call) -> str | Reason:
-        """Give the index expression of the PIT ``name``; an unknown one is searched as it came, to see its hits.
-
-        Raises:
-            UpstreamError: Elasticsearch did not answer.
+        A failure is not remembered: the next search asks again.
         """
-        known = self.known(name)
-        if not isinstance(known, Reason):
+        key = (name, caller(headers))
+        known = self._known.get(key)
+        if known is not None:
             return known
-        request = call.request
-        upstream = await call.fetch(request.method, request.target, request.body_for_elasticsearch or request.body)
-        found = await _read(upstream)
-        names = sorted({hit.index for hit in found.hits.hits})
-        if not names:
-            return known
-        self._remember(name, ",".join(names))
-        return ",".join(names)
+        task = self._asking.get(key)
+        if task is None:  # the searches of an `_msearch` ask once
+            task = self._asking[key] = asyncio.ensure_future(_ask(name, fetch))
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        names = await asyncio.shield(task)
+        if names:
+            self._known.put(key, names, len(name) + sum(map(len, names)))
+        return names
 
 
-async def _read(upstream: UpstreamAnswer) -> _Answer:
-    """Read an answer; one that is an error, filtered, or not JSON tells nothing."""
+async def _ask(name: str, fetch: Fetch) -> tuple[str, ...]:
+    terms = {"field": "_index", "size": _MOST_INDICES}
+    search = {"size": 0, "track_total_hits": False, "pit": {"id": name}, "aggs": {"indices": {"terms": terms}}}
     try:
-        size = len(upstream.body)
-        return await aside(size, decode, upstream.body, _Answer) if upstream.status == 200 else _Answer()
-    except ValueError:
-        return _Answer()
+        answer = await fetch("POST", "/_search", json.dumps(search).encode())
+        return await aside(len(answer.body), _names, answer.body) if answer.status == 200 else ()
+    except (UpstreamError, ValueError):
+        return ()  # the search itself will tell the client what is wrong
+
+
+def _names(body: bytes) -> tuple[str, ...]:
+    counted = decode(body, _Counted)
+    terms = counted.aggregations.indices
+    if counted.timed_out or counted.shards.failed or terms.sum_other_doc_count:
+        return ()
+    return tuple(sorted({configured_name(bucket.key) for bucket in terms.buckets}))

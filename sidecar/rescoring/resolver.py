@@ -85,7 +85,7 @@ class IndexResolver:
     async def _known_or_asked(
         self, target: str, read: Callable[[bytes], _Answer | None], headers: Mapping[str, str], fetch: Fetch
     ) -> _Answer | None:
-        key = (target, _caller(headers))
+        key = (target, caller(headers))
         known = self._known.get(key)
         if known is not None and known[0] > self._clock():
             answer: _Answer | None = known[1]
@@ -98,8 +98,8 @@ class IndexResolver:
         return answer
 
 
-def _caller(headers: Mapping[str, str]) -> bytes:
-    """Give a digest of who asks; credentials themselves are not kept."""
+def caller(headers: Mapping[str, str]) -> bytes:
+    """Return a digest of who asks; credentials themselves are not kept."""
     identity = "\0".join(headers.get(name, "") for name in _CALLER_HEADERS)
     return hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
@@ -126,4 +126,9 @@ def _names(body: bytes) -> tuple[str, ...]:
     names = {index.name for index in found.indices} | {stream.name for stream in found.data_streams}
     for alias in found.aliases:
         names.update([alias.indices] if isinstance(alias.indices, str) else alias.indices)
-    return tuple(sorted({_BACKING.sub(r"\1", name) for name in names}))
+    return tuple(sorted({configured_name(name) for name in names}))
+
+
+def configured_name(index: str) -> str:
+    """Return the name that a configuration knows an index by: of a data stream's index, the stream's."""
+    return _BACKING.sub(r"\1", index)

@@ -10,7 +10,7 @@ from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.fetching import alone, completed, window
-from sidecar.rescoring.outcome import Answered, Outcome, answered, bad_override, passed, passed_record
+from sidecar.rescoring.outcome import Outcome, answered, bad_override, passed, passed_record
 from sidecar.rescoring.services import Services
 from sidecar.search.first_stage import FirstStage
 from sidecar.search.plan import RescorePlan
@@ -74,10 +74,7 @@ async def with_mapping(call: Call, services: Services, answer: Matched, unmatche
     match = await services.matcher.call(call)
     if isinstance(match, Reason):
         return await unmatched(match, call)
-    outcome = await answer(replace(call, match=match), match)
-    if isinstance(outcome, Answered):
-        await services.matcher.points.follow(call, outcome.body)
-    return outcome
+    return await answer(replace(call, match=match), match)
 
 
 def refused(upstream: UpstreamAnswer, planned: RescorePlan, call: Call) -> Outcome:

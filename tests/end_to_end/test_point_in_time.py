@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
 
+from tests.end_to_end.conftest import Background, config
 from tests.end_to_end.test_msearch import msearch
 from tests.end_to_end.test_search import raw
 from tests.end_to_end.versions import (  # noqa: F401 - fixtures
@@ -87,11 +89,34 @@ def test_a_pit_without_sort_has_no_sort_values(direct: Elasticsearch, opened: st
     assert not any("sort" in hit for hit in hits)
 
 
-def test_an_unknown_pit_without_hits_is_learnt_later(sidecar_url: str, foreign: str) -> None:
-    assert search(sidecar_url, foreign, size=0, ext={"rescore": {}})[0] == "passed; reason=pit_unknown"
-    assert msearch(sidecar_url, {}, {**FOX, "pit": {"id": foreign}})[0] == "passed; reason=pit_unknown"
-    assert str(search(sidecar_url, foreign)[0]).startswith("reranked")
+def test_a_pit_is_known_by_its_documents_whoever_opened_it_and_whatever_the_page(
+    sidecar_url: str, foreign: str
+) -> None:
+    assert search(sidecar_url, foreign, size=0, ext={"rescore": {}})[0] == "passed; reason=size_0"
+    assert search(sidecar_url, foreign, **{"from": 900})[0] == "passed; reason=beyond_window"
     assert msearch(sidecar_url, {}, {**FOX, "pit": {"id": foreign}})[0] == "reranked; reranked=1; passed=0; failed=0"
+
+
+def test_a_pit_over_mapped_and_unmapped_indices_is_told_alike_by_all_replicas(
+    sidecar_url: str, direct: Elasticsearch, elasticsearch_url: str, checkpoint: Path
+) -> None:
+    direct.index(index="unmapped-pit", document={"title": "nothing that the query finds"}, refresh=True)
+    direct.indices.create(index="unmapped-empty")
+    other = Background(config(elasticsearch_url, checkpoint))
+    replicas = sidecar_url, other.start()
+    try:
+        for names, told, searched in (
+            ("articles,unmapped-pit", "passed; reason=mixed_mappings", "passed; reason=mixed_mappings"),
+            ("articles,unmapped-empty", "passed; reason=pit_open", "reranked; window=100"),
+            ("unmapped-empty", "passed; reason=no_mapping", "passed; reason=pit_unknown"),
+        ):
+            _, headers, body = raw(sidecar_url, f"/{names}/_pit?keep_alive=1m", b"")
+            assert headers["X-Rescore"] == told
+            outcomes = {search(url, json.loads(body)["id"])[0] for url in replicas}
+            assert {str(outcome).partition("; model")[0] for outcome in outcomes} == {searched}
+    finally:
+        other.stop()
+        direct.indices.delete(index="unmapped-pit,unmapped-empty")
 
 
 def test_an_unknown_pit_is_asked_without_the_override(sidecar_url: str, foreign: str) -> None:
