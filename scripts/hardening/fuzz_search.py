@@ -37,7 +37,7 @@ _AT_ONCE = 8
 _ROUND = 16
 """Cases of one round, all under the same mappings."""
 _SHRINKING = 60
-"""Checks that making one violation smaller may take."""
+"""Checks that making one violation smaller may take, unless a run says otherwise."""
 _SHOWN = 3
 """Violations of one law that are made smaller and shown; more are counted."""
 
@@ -89,9 +89,15 @@ class Report:
 
 
 async def fuzz(
-    node: str, world: World, model: str, seed: int, more: Callable[[int], bool], only: int | None = None
+    node: str,
+    world: World,
+    model: str,
+    seed: int,
+    more: Callable[[Report], bool],
+    only: int | None = None,
+    shrinking: int = _SHRINKING,
 ) -> Report:
-    """Run rounds of cases as long as ``more(cases so far)`` says, or the one case ``only``."""
+    """Run rounds of cases as long as ``more(report so far)`` says, or the one case ``only``."""
     report = Report()
     async with (
         running(_config(node, model, {})) as sidecar,
@@ -99,10 +105,10 @@ async def fuzz(
     ):
         asker = Asker(session, node, sidecar.url, world)
         for number in itertools.count() if only is None else [only // _ROUND]:
-            if not more(report.cases):
+            if not more(report):
                 break
             of_round = range(number * _ROUND, (number + 1) * _ROUND) if only is None else [only]
-            await _round(sidecar, asker, seed, of_round, report)
+            await _round(sidecar, asker, seed, of_round, report, shrinking)
     return report
 
 
@@ -112,7 +118,9 @@ def _config(node: str, model: str, indices: dict[str, Any]) -> Config:
     return Config.model_validate(settings | {"engine": {"model": model}, "indices": indices})
 
 
-async def _round(sidecar: Sidecar, asker: Asker, seed: int, numbers: Sequence[int], report: Report) -> None:
+async def _round(
+    sidecar: Sidecar, asker: Asker, seed: int, numbers: Sequence[int], report: Report, shrinking: int
+) -> None:
     indices = mappings(Random(f"{seed}/mappings/{numbers[0] // _ROUND}"))
     sidecar.rescorer.use(_config(asker.node, sidecar.config.engine.model, indices))
     asker.use(indices)
@@ -129,7 +137,7 @@ async def _round(sidecar: Sidecar, asker: Asker, seed: int, numbers: Sequence[in
             report.laws[violation.law] += 1
             if report.laws[violation.law] > _SHOWN:
                 continue
-            shown, violation = await _shrunk(made, violation, asker)
+            shown, violation = await _shrunk(made, violation, asker, shrinking)
             report.found.append(Found(violation, seed, number, indices, shown))
 
 
@@ -137,9 +145,9 @@ def _one_of_each_law(violations: list[Violation]) -> list[Violation]:
     return list({violation.law: violation for violation in reversed(violations)}.values())
 
 
-async def _shrunk(made: Case, violation: Violation, asker: Asker) -> tuple[Case, Violation]:
-    """Take parts away as long as the same law is broken."""
-    left, progress = _SHRINKING, True
+async def _shrunk(made: Case, violation: Violation, asker: Asker, left: int) -> tuple[Case, Violation]:
+    """Take parts away as long as the same law is broken, and checks are left."""
+    progress = True
     while progress and left > 0:
         progress = False
         for candidate in smaller(made):

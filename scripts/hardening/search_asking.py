@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import yarl
 
+from hardening import search_world
 from hardening.search_answers import Taken, responses, settled, text
 from hardening.search_cases import Case
 from hardening.search_laws import Outcome, Page, Question, Reply, Violation, of_list, of_page, of_texts, text_of
@@ -147,6 +148,7 @@ class Asker:
         path = f"{made.path().removesuffix('/_search')}" if not made.pit else f"/{made.expression or '_all'}"
         reply = await self._ask(self.node, "GET", f"{path}/_field_caps?{asked}", b"", {})
         names = json.loads(reply.body).get("indices", []) if reply.status == 200 else []
+        names = [name for name in names if not made.pit or name not in search_world.EMPTY]
         found = [match(self._indices, [name]) for name in names]
         return [each.mapping if isinstance(each, Match) else None for each in found] or None
 
@@ -200,10 +202,11 @@ class Asker:
     async def _of_twin(self, made: Case, page: Page, mapped: list[Any] | None) -> list[Violation]:
         """The same hits shown otherwise come in the same order."""
         by_highlight = any(each.text_from == "highlight" for each in self._indices.values())
-        if by_highlight or made.kind != "search":
+        twin = replace(made, body=made.body | (made.twin or {}))
+        if by_highlight or made.kind != "search" or size_matters(twin.body):
             return []
         start, size = made.walks[0][:2]
-        other = await self._page(replace(made, body=made.body | (made.twin or {})), start, size, "")
+        other = await self._page(twin, start, size, "")
         if _names(page.direct) != _names(other.direct):
             return []  # the node itself shows other hits
         one, two = _names(page.through), _names(other.through)

@@ -127,7 +127,7 @@ def case(random: Random) -> Case:
     made = Case(
         kind=random.choices(("search", "pit", "msearch"), weights=(76, 10, 14))[0],
         expression=expression,
-        params=params | _expansion(random),
+        params=params | _expansion(expression or "*", random),
         body=body,
         walks=tuple(_walks(random)),
         method=random.choice(("POST", "GET")),
@@ -164,9 +164,9 @@ def _some(random: Random, options: dict[str, Any], weights: tuple[int, ...]) -> 
     return random.sample(list(options), count)
 
 
-def _expansion(random: Random) -> dict[str, str]:
+def _expansion(expression: str, random: Random) -> dict[str, str]:
     found = {}
-    if random.random() < 0.15:
+    if random.random() < (0.4 if "*" in expression else 0.05):
         found["expand_wildcards"] = random.choice(_EXPANSIONS)
     if random.random() < 0.15:
         found["ignore_unavailable"] = random.choice(("true", "true", "true", ""))

@@ -76,6 +76,7 @@ INDICES = (
     Index("fz-logs-2024.05.01-000001", 40),
     Index("other-fz", 40),
 )
+EMPTY = {index.name for index in INDICES if index.count == 0}
 ALIASES = {
     "al-both": ["fz-a", "fz-b"],
     "al-filtered": ["fz-a"],
