@@ -16,19 +16,19 @@ from typing import Any
 
 from sidecar.config.model import Config
 from sidecar.config.reload import ConfigSource
-from sidecar.events import FanOut
-from sidecar.observability import logs
-from sidecar.observability.health import make_admin_app
-from sidecar.observability.line_writer import LineWriter
-from sidecar.observability.metrics import Metrics
-from sidecar.observability.own_loop import OwnLoop
-from sidecar.observability.watchdog import Watchdog
-from sidecar.proxy.handlers import Handler
-from sidecar.proxy.server import RunningServer, listen_for_admin, listen_for_clients
-from sidecar.proxy.upstream import Upstream
-from sidecar.rescorer import Rescorer
-from sidecar.scoring.engine import Engine
-from sidecar.scoring.types import Scorer
+from sidecar.http.client import Upstream
+from sidecar.http.listener import RunningServer, listen_for_admin, listen_for_clients
+from sidecar.http.proxy import Handler
+from sidecar.observing import logs
+from sidecar.observing.line_writer import LineWriter
+from sidecar.observing.metrics import Metrics
+from sidecar.observing.records import FanOut
+from sidecar.observing.watchdog import Watchdog
+from sidecar.rescoring.rescorer import Rescorer
+from sidecar.scoring.local.engine import Engine
+from sidecar.scoring.scorer import Scorer
+from sidecar.serving.admin import make_admin_app
+from sidecar.serving.own_loop import OwnLoop
 from sidecar.signals import on_stop
 
 _TURN = 0.001

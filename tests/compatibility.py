@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sidecar.config.reference import replaced
+from sidecar.commands.reference import replaced
 from sidecar.reasons import Reason
 from tests import compatibility_endpoints
 from tests.compatibility_endpoints import Endpoint

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.config.model import Engine
-from sidecar.scoring.backends.chosen import Choice, chosen
-from sidecar.scoring.loading import ModelFiles
+from sidecar.scoring.local.backends.chosen import Choice, chosen
+from sidecar.scoring.models.files import ModelFiles
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "elasticsearch"
 
@@ -29,7 +29,7 @@ def _forced_backend() -> Iterator[None]:
         return chosen(files, engine.model_copy(update={"backend": forced}) if forced and open_ else engine)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sidecar.scoring.loaded.chosen", forced_chosen)
+        patch.setattr("sidecar.scoring.local.loaded.chosen", forced_chosen)
         yield
 
 

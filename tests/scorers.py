@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sidecar.scoring.types import ScoreRequest, Scores
+from sidecar.scoring.scorer import ScoreRequest, Scores
 
 Give = Callable[[ScoreRequest], Sequence[float]]
 

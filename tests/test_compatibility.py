@@ -12,14 +12,13 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from sidecar.config.model import IndexMapping
+from sidecar.elasticsearch.request import SearchRequest
+from sidecar.elasticsearch.target import parameters
 from sidecar.reasons import Reason
-from sidecar.rescoring import endpoints
+from sidecar.rescoring import endpoints, unsuitable, window
+from sidecar.rescoring import plan as planning
 from sidecar.rescoring.endpoints import route
-from sidecar.search import plan as planning
-from sidecar.search import unsuitable, window
-from sidecar.search.plan import RescorePlan, plan
-from sidecar.search.request import SearchRequest
-from sidecar.search.target import parameters
+from sidecar.rescoring.plan import RescorePlan, plan
 from tests import compatibility
 from tests.compatibility import FEATURES, RESCORED, SENT, Feature, Search
 from tests.compatibility_endpoints import ENDPOINTS, UNTOUCHED, Endpoint

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.events import RescoreRecord, SearchStart, ShadowRecord
-from sidecar.observability.metrics import Metrics
-from sidecar.search.overrides import HEADERS
+from sidecar.observing.metrics import Metrics
+from sidecar.observing.records import RescoreRecord, SearchStart, ShadowRecord
+from sidecar.rescoring.overrides import HEADERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sidecar.events import FanOut, RescoreRecord, SearchStart, ShadowRecord, Tell, summary, watched
+from sidecar.observing.records import FanOut, RescoreRecord, SearchStart, ShadowRecord, Tell, summary, watched
 from sidecar.reasons import Reason
 from tests.rescoring.conftest import Told
 

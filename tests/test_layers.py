@@ -1,10 +1,12 @@
-"""The architecture, held against the imports: which part may know which, what is pure, how long a module is."""
+"""The architecture, held against the imports: which package may know which, what is pure, how long a module is."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,25 +14,23 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "sidecar"
 MODULES = {".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
 
-# What each part may import of the others; `_VALUES` are values that all may.
-_VALUES = {"cache", "config.model", "config.urls", "errors", "events", "reasons", "upstream_types"}
+# What each package may import of the others, in an order in which none imports a later one.
+_VALUES = {"cache", "errors", "reasons"}
 _ALLOWED: dict[str, set[str]] = {
-    "__main__": {"cli"},
-    "cli": set(),
-    "commands": {"app", "config", "proxy.tls", "demo", "evaluation", "scoring", "search"},
-    "demo": {"app", "elasticsearch"},
+    "config": set(),
+    "observing": set(),
     "elasticsearch": {"config"},
-    "evaluation": {"app", "config", "elasticsearch", "rescoring", "scoring", "search", "proxy"},
-    "app": {"signals", "config", "observability", "proxy", "rescorer", "scoring"},
-    "proxy": {"rescorer", "rescoring", "search"},
-    "observability": set(),
+    "scoring": {"config"},
+    "serving": {"config", "observing"},
+    "rescoring": {"config", "elasticsearch", "observing", "scoring.scorer"},
+    "http": {"config", "elasticsearch", "observing", "rescoring"},
     "signals": set(),
-    "rescorer": {"config", "rescoring", "scoring.types", "search"},
-    "rescoring": {"config", "resilience", "scoring.types", "search"},
-    "scoring": set(),
-    "resilience": set(),
-    "search": set(),
-    "config": {"search", "scoring.catalog"},
+    "app": {"config", "http", "observing", "rescoring", "scoring", "serving", "signals"},
+    "demo": {"app", "config", "elasticsearch"},
+    "evaluation": {"app", "config", "elasticsearch", "rescoring", "scoring"},
+    "commands": {"app", "config", "demo", "elasticsearch", "evaluation", "http.tls", "rescoring", "scoring"},
+    "cli": set(),
+    "__main__": {"cli"},
 }
 _IMPURE = {
     "aiohttp",
@@ -40,6 +40,7 @@ _IMPURE = {
     "onnxruntime",
     "requests",
     "socket",
+    "ssl",
     "subprocess",
     "time",
     "tokenizers",
@@ -48,12 +49,29 @@ _IMPURE = {
     "urllib.request",
     "yaml",
 }
-_PURE = ("search.", "resilience.", "config.model", "config.urls", "config.match", "scoring.batching", "scoring.heads")
-_PURE_PROXY = ("proxy.headers", "proxy.refusals", "proxy.balancing", "proxy.content_coding")
-_PURE_EVALUATION = {
-    f"evaluation.{name}"
-    for name in ("answers", "bodies", "measures", "page", "readers", "replay", "results", "statistics", "systems")
-}
+_PURE = (
+    "elasticsearch.",
+    "cache",
+    "reasons",
+    "config.model",
+    "config.urls",
+    "scoring.local.batching",
+    "scoring.models.heads",
+    *(f"http.{name}" for name in ("headers", "refusals", "balancing", "content_coding")),
+    "evaluation.measuring.",
+    *(f"evaluation.asking.{name}" for name in ("answers", "query_bodies", "readers", "systems")),
+    "evaluation.replay.log_changes",
+    "evaluation.showing.page",
+    "rescoring.query_text.",
+    *(
+        f"rescoring.{name}"
+        for name in (
+            *("circuit_breaker", "documents", "explain", "first_stage", "html", "lookup", "mappings", "order"),
+            *("overrides", "plan", "rewrite", "unsuitable", "values", "window"),
+        )
+    ),
+)
+_PERFORMING = {"elasticsearch.connection"}
 
 
 def _short(module: str) -> str:
@@ -61,7 +79,8 @@ def _short(module: str) -> str:
 
 
 def _is_pure(module: str) -> bool:
-    return _short(module).startswith((*_PURE, *_PURE_PROXY)) or _short(module) in _PURE_EVALUATION
+    name = _short(module)
+    return name.startswith(_PURE) and name not in _PERFORMING
 
 
 def _imports(file: Path) -> set[str]:
@@ -87,6 +106,24 @@ def test_dependencies_point_one_way(module: str) -> None:
     for used in _ours(MODULES[module]):
         root = used.partition(".")[0]
         assert root == part or used in _VALUES | allowed or root in allowed, f"{module} imports {used}"
+
+
+def test_packages_form_no_cycle() -> None:
+    known: dict[str, set[str]] = {}
+    for module, file in MODULES.items():
+        part = _short(module).partition(".")[0]
+        known.setdefault(part, set()).update({used.partition(".")[0] for used in _ours(file)} - {part})
+    TopologicalSorter(known).prepare()  # raises CycleError, which names one
+
+
+def test_a_module_s_name_is_used_once() -> None:
+    names = Counter(_short(module).rpartition(".")[2] for module in MODULES)
+    del names["__init__"]
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_one_module_knows_of_tls() -> None:
+    assert [_short(module) for module, file in MODULES.items() if "ssl" in _imports(file)] == ["http.tls"]
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -22,7 +22,7 @@ from sidecar.config.model import Config
 from sidecar.errors import BackendFailed, DeadlineExceeded, QueueFull
 from sidecar.reasons import Reason
 from sidecar.rescoring.endpoints import route
-from tests.proxy.conftest import Recorder, recording, request, say
+from tests.http.conftest import Recorder, recording, request, say
 from tests.scorers import Give, GivenScorer, falling, raising
 
 PAGE = Path(__file__).parents[1] / "docs" / "operations.md"

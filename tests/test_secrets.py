@@ -16,8 +16,8 @@ from sidecar.config.loader import loads
 from sidecar.config.model import Config
 from sidecar.config.urls import BaseUrl, redact
 from sidecar.errors import ConfigError
-from sidecar.observability.logs import JsonFormatter
-from tests.proxy.conftest import request, say, sidecar_before
+from sidecar.observing.logs import JsonFormatter
+from tests.http.conftest import request, say, sidecar_before
 
 SECRET = "5ec%40ret"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.http.conftest import OK, Recorder, lines, recording, request, say
 from tests.processes import serving
-from tests.proxy.conftest import OK, Recorder, lines, recording, request, say
 from tests.test_reasons import FOUND, MATCH, free_port
 
 SEARCH = request("/i/_search", "Content-Type: application/json", method="POST", body=json.dumps(MATCH).encode())

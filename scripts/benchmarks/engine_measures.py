@@ -58,8 +58,8 @@ async def _concurrent(
     directory: Path, device: str, threads: int, work: Sequence[Request], rounds: int
 ) -> dict[str, Any]:
     from sidecar.config import model as config
-    from sidecar.scoring.engine import Engine
-    from sidecar.scoring.types import ScoreRequest
+    from sidecar.scoring.local.engine import Engine
+    from sidecar.scoring.scorer import ScoreRequest
 
     engine = Engine(config.Engine(model=str(directory), device=device, threads=threads, document_cache=0))
     await engine.start()
@@ -99,8 +99,8 @@ def tokenization(directory: Path, work: Sequence[Request]) -> dict[str, float]:
     import transformers
 
     from sidecar.config import model as config
-    from sidecar.scoring.loaded import load
-    from sidecar.scoring.types import ScoreRequest
+    from sidecar.scoring.local.loaded import load
+    from sidecar.scoring.scorer import ScoreRequest
 
     library: Any = transformers
     theirs = library.AutoTokenizer.from_pretrained(directory)
@@ -152,7 +152,7 @@ def memory(directory: Path, work: Sequence[Request], **settings: Any) -> dict[st
 
 def mean_tokens(directory: Path, work: Sequence[Request]) -> float:
     """Give the mean length of pairs, in tokens."""
-    from sidecar.scoring.tokenization import PairTokenizer, load_tokenizer
+    from sidecar.scoring.local.tokenization import PairTokenizer, load_tokenizer
 
     tokenizer = PairTokenizer(load_tokenizer(directory), 512)
     lengths = []

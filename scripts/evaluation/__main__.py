@@ -21,12 +21,12 @@ from pathlib import Path
 from evaluation.judged import COLLECTIONS, SEED, Judged, index
 from sidecar.config.model import Config
 from sidecar.errors import SidecarError
-from sidecar.evaluation import output, table
+from sidecar.evaluation.asking.experiment import Experiment
+from sidecar.evaluation.asking.systems import sweep, systems
 from sidecar.evaluation.evaluate import Evaluation, evaluate
-from sidecar.evaluation.experiment import Experiment
-from sidecar.evaluation.measures import DEFAULTS
-from sidecar.evaluation.progress import bar
-from sidecar.evaluation.systems import sweep, systems
+from sidecar.evaluation.measuring.measures import DEFAULTS
+from sidecar.evaluation.showing import output, table
+from sidecar.evaluation.showing.progress import bar
 
 _ROOT = Path(__file__).parents[2]
 _SWEEP = (

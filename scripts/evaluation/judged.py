@@ -13,7 +13,7 @@ from typing import Any, Final
 from elasticsearch import Elasticsearch, helpers
 from training import collections
 
-from sidecar.evaluation.readers import Qrels
+from sidecar.evaluation.asking.readers import Qrels
 
 SEED: Final = 20261125
 _MOVIE_QUERIES: Final = 500

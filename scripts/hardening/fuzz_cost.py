@@ -22,14 +22,14 @@ from typing import Any
 
 from hardening.cost_cases import Built, Case, built, case, mutated
 from sidecar.config.model import Config
-from sidecar.events import SearchStart, ShadowRecord, Tell
-from sidecar.proxy import content_coding
+from sidecar.elasticsearch.upstream import UpstreamAnswer
+from sidecar.http import content_coding
+from sidecar.observing.records import SearchStart, ShadowRecord, Tell
 from sidecar.reasons import Reason
-from sidecar.rescorer import Rescorer
 from sidecar.rescoring.endpoints import route
 from sidecar.rescoring.outcome import Outcome
-from sidecar.scoring.types import ScoreRequest, Scores
-from sidecar.upstream_types import UpstreamAnswer
+from sidecar.rescoring.rescorer import Rescorer
+from sidecar.scoring.scorer import ScoreRequest, Scores
 
 _MEGABYTE = 1_000_000
 _LOOP_SECONDS = 0.05

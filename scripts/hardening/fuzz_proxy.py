@@ -23,9 +23,9 @@ from hardening.mutations import case
 from hardening.witness import Witness
 from sidecar.app import Sidecar
 from sidecar.config.model import Config
-from sidecar.proxy.handlers import Handler
-from sidecar.proxy.refusals import origin_form
-from sidecar.proxy.server import listen_for_clients
+from sidecar.http.listener import listen_for_clients
+from sidecar.http.proxy import Handler
+from sidecar.http.refusals import origin_form
 
 _AT_ONCE = 64
 _PATIENCE = 20.0

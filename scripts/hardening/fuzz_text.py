@@ -21,8 +21,8 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from hardening.explained import folded, searched
 from sidecar.config.model import IndexMapping
-from sidecar.search import query_tree
-from sidecar.search.text_fields import TextFields
+from sidecar.rescoring.query_text import tree
+from sidecar.rescoring.query_text.text_fields import TextFields
 
 INDEX = "fuzz-text"
 _FIELDS = ("title", "body")
@@ -146,7 +146,7 @@ def _compare(client: Elasticsearch, query: dict[str, Any], findings: Findings) -
 def read(query: dict[str, Any], fields: tuple[str, ...]) -> Iterator[str]:
     """Yield the words that the model would read if only ``fields`` counted."""
     mapping = IndexMapping.model_validate({"fields": fields, "query_fields": "mapped"})
-    for text in query_tree.texts({"query": query}, TextFields(mapping)):
+    for text in tree.texts({"query": query}, TextFields(mapping)):
         yield from folded(text)
 
 

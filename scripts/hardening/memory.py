@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from sidecar.config import model as config
-from sidecar.scoring.backend import Backend
-from sidecar.scoring.loaded import load
-from sidecar.scoring.tokenization import EncodedPair
+from sidecar.scoring.local.backend import Backend
+from sidecar.scoring.local.loaded import load
+from sidecar.scoring.local.tokenization import EncodedPair
 
 _MOST, _LONGEST = 24, 120
 _WARM_UP = 4  # of the largest batches, and as many windows

@@ -19,9 +19,9 @@ from hardening.search_cases import Case
 from hardening.search_laws import Outcome, Page, Question, Reply, Violation, of_list, of_page, of_texts, text_of
 from hardening.search_queries import size_matters
 from hardening.search_world import World
-from sidecar.config.match import Match, match
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
+from sidecar.rescoring.mappings import Match, match
 
 _JSON = {"Content-Type": "application/json"}
 _NDJSON = {"Content-Type": "application/x-ndjson"}

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         UpstreamError: the cluster does not answer.
     """
     if args.schema:
-        from sidecar.config.reference import schema_text
+        from sidecar.commands.reference import schema_text
 
         print(schema_text(), end="")
         return 0

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sidecar.commands.options import configuration
-from sidecar.config.match import match
 from sidecar.config.model import Config, IndexMapping
 from sidecar.errors import ConfigError, InputError, StartupError
 from sidecar.reasons import Reason
+from sidecar.rescoring.mappings import match
 
 if TYPE_CHECKING:
-    from sidecar.evaluation.experiment import Experiment
-    from sidecar.evaluation.readers import Qrels
+    from sidecar.evaluation.asking.experiment import Experiment
+    from sidecar.evaluation.asking.readers import Qrels
 
 _EXTRA = ("ir_measures", "scipy", "matplotlib")
 _SHOWN = 5
@@ -90,10 +90,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     if absent:
         flags = ", ".join(f"--{flag}" for flag in absent)
         raise InputError(f"{flags} missing: give --queries, --qrels and --index, or --from-log")
-    from sidecar.evaluation import output, table
+    from sidecar.evaluation.asking.systems import slug
     from sidecar.evaluation.evaluate import evaluate
-    from sidecar.evaluation.progress import bar
-    from sidecar.evaluation.systems import slug
+    from sidecar.evaluation.showing import output, table
+    from sidecar.evaluation.showing.progress import bar
 
     experiment, qrels, measures, notes = _experiment(args)
     folder = args.output or Path("eval-results") / slug(args.index)
@@ -110,9 +110,10 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _experiment(args: argparse.Namespace) -> tuple[Experiment, Qrels, list[str], list[str]]:
     """Give the experiment, the judgments, the measures, and notes for the user; nothing is asked yet."""
-    from sidecar.evaluation import bodies, measures, readers
-    from sidecar.evaluation.experiment import Experiment
-    from sidecar.evaluation.systems import sweep, systems
+    from sidecar.evaluation.asking import query_bodies, readers
+    from sidecar.evaluation.asking.experiment import Experiment
+    from sidecar.evaluation.asking.systems import sweep, systems
+    from sidecar.evaluation.measuring import measures
 
     config, mapping = _mapped(args)
     names = args.measure or list(measures.DEFAULTS)
@@ -127,7 +128,7 @@ def _experiment(args: argparse.Namespace) -> tuple[Experiment, Qrels, list[str],
         config=config,
         index=args.index,
         mapping=mapping,
-        body=bodies.default(fields) if args.body is None else _read(bodies.template, args.body),
+        body=query_bodies.default(fields) if args.body is None else _read(query_bodies.template, args.body),
         queries=chosen,
         systems=systems(_checked(sweep, args.sweep), mapping, model),
         depth=args.depth,
@@ -184,13 +185,13 @@ def _judged(queries: dict[str, str], qrels: Qrels, args: argparse.Namespace) -> 
 
 
 def _replay(args: argparse.Namespace) -> int:
-    from sidecar.evaluation import replay, replay_report
-    from sidecar.evaluation.progress import bar
-    from sidecar.evaluation.replaying import replayed
-    from sidecar.evaluation.table import console
+    from sidecar.evaluation.replay import log_changes, replay_report
+    from sidecar.evaluation.replay.replaying import replayed
+    from sidecar.evaluation.showing.progress import bar
+    from sidecar.evaluation.showing.table import console
 
     config = _configuration(args, args.index or "*")
-    log = _read(replay.log, args.from_log)
+    log = _read(log_changes.log, args.from_log)
     folder = args.output or Path("eval-results") / args.from_log.stem
     _quiet()
     found = asyncio.run(replayed(config, log, folder, bar, api_key=_api_key(args), concurrency=args.concurrency))

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from sidecar.config.model import Config, IndexMapping, Tls
 from sidecar.config.urls import redact
 from sidecar.errors import ConfigError, StartupError, UpstreamError
-from sidecar.proxy.tls import client_context
+from sidecar.http.tls import client_context
 
 _TEXT_TYPES = frozenset(
     {

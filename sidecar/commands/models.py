@@ -57,7 +57,7 @@ def _list(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from sidecar.scoring.catalog import CATALOG, COLUMNS, row
+    from sidecar.scoring.models.catalog import CATALOG, COLUMNS, row
 
     table = Table(caption="nDCG@10 on TREC DL 2019, MRR@10 on MS MARCO dev, documents/s on a V100, as published")
     for column in COLUMNS:
@@ -70,7 +70,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    from sidecar.scoring import hub
+    from sidecar.scoring.models import hub
 
     try:
         folder = hub.download(args.name, args.revision)

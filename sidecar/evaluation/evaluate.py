@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from sidecar.errors import SidecarError
-from sidecar.evaluation import results
-from sidecar.evaluation.experiment import Advance, Experiment, Task, config_timeout, run, tasks, timed_systems
-from sidecar.evaluation.journal import Answer, Journal
-from sidecar.evaluation.readers import Qrels
-from sidecar.evaluation.results import SystemResult, Ties
-from sidecar.evaluation.searching import searcher
-from sidecar.evaluation.statistics import Statistics
-from sidecar.evaluation.systems import BASELINE
+from sidecar.evaluation.asking.experiment import Advance, Experiment, Task, config_timeout, run, tasks, timed_systems
+from sidecar.evaluation.asking.journal import Answer, Journal
+from sidecar.evaluation.asking.readers import Qrels
+from sidecar.evaluation.asking.searching import searcher
+from sidecar.evaluation.asking.systems import BASELINE
+from sidecar.evaluation.measuring import results
+from sidecar.evaluation.measuring.results import SystemResult, Ties
+from sidecar.evaluation.measuring.statistics import Statistics
 
 EXTREMES: Final = 10
 """How many queries of the largest gain, and of the largest loss, are shown with their hits."""

@@ -11,25 +11,25 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from sidecar.config.match import Match
-from sidecar.events import RescoreRecord
+from sidecar.elasticsearch import filter_path
+from sidecar.elasticsearch.json_bytes import Edit, Span, members, splice, whole
+from sidecar.elasticsearch.lenient_json import decode
+from sidecar.elasticsearch.media_types import json_answer
+from sidecar.elasticsearch.target import with_parameters
+from sidecar.elasticsearch.upstream import UpstreamAnswer
+from sidecar.observing.records import RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.fetching import Send, alone, completed, read_or_none
+from sidecar.rescoring.first_stage import FirstStage
+from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.outcome import Answered, Outcome, answered, bad_override, passed
 from sidecar.rescoring.pipeline import Applied, Pipeline, unscored_body
+from sidecar.rescoring.plan import RescorePlan
+from sidecar.rescoring.search import refused, with_mapping
 from sidecar.rescoring.services import Services
-from sidecar.rescoring.single import refused, with_mapping
-from sidecar.search import filter_path
-from sidecar.search.first_stage import FirstStage
-from sidecar.search.json_splice import Edit, Span, members, splice, whole
-from sidecar.search.lenient_json import decode
-from sidecar.search.media_types import json_answer
-from sidecar.search.plan import RescorePlan
-from sidecar.search.target import with_parameters
-from sidecar.search.types import BadRequest
-from sidecar.upstream_types import UpstreamAnswer
+from sidecar.rescoring.values import BadRequest
 
 
 class _State(msgspec.Struct):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from sidecar.resilience.circuit_breaker import CircuitBreaker
+from sidecar.rescoring.circuit_breaker import CircuitBreaker
 
 Model = str | None
 """A name of `engine.models`, None for the default model."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.config.match import Match
 from sidecar.config.model import Config
+from sidecar.elasticsearch.request import SearchRequest
+from sidecar.elasticsearch.upstream import Fetch, UpstreamAnswer
 from sidecar.reasons import Reason
-from sidecar.search.request import SearchRequest
-from sidecar.upstream_types import Fetch, UpstreamAnswer
+from sidecar.rescoring.mappings import Match
 
 
 class Incoming(Protocol):

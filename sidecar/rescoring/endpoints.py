@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from sidecar.elasticsearch import routes
+from sidecar.elasticsearch.routes import Endpoint, Route
 from sidecar.reasons import Reason
 from sidecar.rescoring.async_search import GetAsyncSearch, SubmitAsyncSearch
-from sidecar.rescoring.multi import MultiSearch
+from sidecar.rescoring.msearch import MultiSearch
 from sidecar.rescoring.pit_open import OpenPointInTime
+from sidecar.rescoring.search import Search
 from sidecar.rescoring.services import Handler
-from sidecar.rescoring.single import Search
 from sidecar.rescoring.templates import MultiSearchTemplate, SearchTemplate
-from sidecar.search import routes
-from sidecar.search.routes import Endpoint, Route
 
 _POST = frozenset({"POST"})
 _GET = frozenset({"GET"})

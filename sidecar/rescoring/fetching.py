@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from sidecar.elasticsearch.client_search import UpstreamSearch
+from sidecar.elasticsearch.upstream import Fetch, UpstreamAnswer
 from sidecar.errors import UpstreamError
 from sidecar.reasons import Reason
+from sidecar.rescoring import lookup
 from sidecar.rescoring.aside import aside
-from sidecar.search import lookup
-from sidecar.search.client_search import UpstreamSearch
-from sidecar.search.first_stage import FirstStage, read, with_rest, with_rest_of_all
-from sidecar.search.plan import RescorePlan
-from sidecar.upstream_types import Fetch, UpstreamAnswer
+from sidecar.rescoring.first_stage import FirstStage, read, with_rest, with_rest_of_all
+from sidecar.rescoring.plan import RescorePlan
 
 Send = Callable[[UpstreamSearch], Awaitable[UpstreamAnswer]]
 """``await send(search)`` asks for one search, on its own or as one of several.

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from sidecar.config.match import Match, match
 from sidecar.config.model import Config
+from sidecar.elasticsearch.msearch_lines import SubSearch
+from sidecar.elasticsearch.upstream import Fetch
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
+from sidecar.rescoring.mappings import Match, match
 from sidecar.rescoring.point_in_time import PointsInTime, pit_id
 from sidecar.rescoring.resolver import IndexResolver
-from sidecar.search.multi import SubSearch
-from sidecar.upstream_types import Fetch
 
 _ALL = "_all"
 

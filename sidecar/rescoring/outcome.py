@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.events import RescoreRecord
+from sidecar.elasticsearch.upstream import UpstreamAnswer
+from sidecar.observing.records import RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.call import Call
-from sidecar.search.types import BadRequest
-from sidecar.upstream_types import UpstreamAnswer
+from sidecar.rescoring.values import BadRequest
 
 FAILURE: Final = "rescoring_exception"
 BAD_OVERRIDE: Final = "illegal_argument_exception"

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.errors import BackendFailed, ScoringError
-from sidecar.events import RescoreRecord
+from sidecar.observing.records import RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.breakers import Breakers
-from sidecar.scoring.types import Scorer, ScoreRequest, Scores
-from sidecar.search.first_stage import FirstStage
-from sidecar.search.plan import RescorePlan
-from sidecar.search.response import apply
+from sidecar.rescoring.first_stage import FirstStage
+from sidecar.rescoring.plan import RescorePlan
+from sidecar.rescoring.rewrite import apply
+from sidecar.scoring.scorer import Scorer, ScoreRequest, Scores
 
 _log = logging.getLogger("sidecar.rescorer")
 Clock = Callable[[], float]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from sidecar.config.match import Match
+from sidecar.elasticsearch.lenient_json import decode
+from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.reasons import Reason
 from sidecar.rescoring.call import Call
+from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.outcome import Outcome, answered, passed, passed_record
 from sidecar.rescoring.services import Services
-from sidecar.search.lenient_json import decode
-from sidecar.upstream_types import UpstreamAnswer
 
 
 class _Opened(msgspec.Struct):

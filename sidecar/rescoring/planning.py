@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 
-from sidecar.config.match import Match
 from sidecar.config.model import IndexMapping
+from sidecar.elasticsearch.request import SearchRequest
+from sidecar.elasticsearch.upstream import Fetch
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
+from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.matching import Matcher
 from sidecar.rescoring.pipeline import Pipeline
-from sidecar.search.plan import RescorePlan, plan
-from sidecar.search.request import SearchRequest
-from sidecar.search.text_fields import TextFields
-from sidecar.search.types import BadRequest
-from sidecar.upstream_types import Fetch
+from sidecar.rescoring.plan import RescorePlan, plan
+from sidecar.rescoring.query_text.text_fields import TextFields
+from sidecar.rescoring.values import BadRequest
 
 Planned = RescorePlan | Reason | BadRequest
 

@@ -18,11 +18,11 @@ from collections.abc import Mapping
 import msgspec
 
 from sidecar.cache import ByteCache
+from sidecar.elasticsearch.lenient_json import decode
+from sidecar.elasticsearch.upstream import Fetch
 from sidecar.errors import UpstreamError
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.resolver import caller, configured_name
-from sidecar.search.lenient_json import decode
-from sidecar.upstream_types import Fetch
 
 _MAX_BYTES = 8 << 20
 _MOST_INDICES = 10_000

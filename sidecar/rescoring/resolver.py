@@ -16,11 +16,11 @@ from urllib.parse import quote
 import msgspec
 
 from sidecar.cache import ByteCache
+from sidecar.elasticsearch.dialect import ELASTICSEARCH
+from sidecar.elasticsearch.lenient_json import decode
+from sidecar.elasticsearch.upstream import Fetch
 from sidecar.errors import UpstreamError
 from sidecar.rescoring.aside import aside
-from sidecar.search.dialect import ELASTICSEARCH
-from sidecar.search.lenient_json import decode
-from sidecar.upstream_types import Fetch
 
 _MAX_BYTES = 16 << 20
 _LONGEST_EXPRESSION = 4096  # what Elasticsearch takes of a whole request line by default

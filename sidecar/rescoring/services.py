@@ -10,9 +10,9 @@ from sidecar.rescoring.call import Call
 from sidecar.rescoring.matching import Matcher
 from sidecar.rescoring.outcome import Outcome
 from sidecar.rescoring.pipeline import Pipeline
+from sidecar.rescoring.plan import RescorePlan
 from sidecar.rescoring.planning import Planner
 from sidecar.rescoring.shadow import Shadow
-from sidecar.search.plan import RescorePlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable
 
 from sidecar.errors import SidecarError
-from sidecar.events import RescoreObserver, ShadowRecord
+from sidecar.observing.records import RescoreObserver, ShadowRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.fetching import Send, window, with_texts
+from sidecar.rescoring.first_stage import FirstStage
+from sidecar.rescoring.order import kendall_tau, overlap, rank
 from sidecar.rescoring.pipeline import score_request, unscorable
-from sidecar.scoring.types import Scorer
-from sidecar.search.first_stage import FirstStage
-from sidecar.search.order import kendall_tau, overlap, rank
-from sidecar.search.plan import RescorePlan
+from sidecar.rescoring.plan import RescorePlan
+from sidecar.scoring.scorer import Scorer
 
 _log = logging.getLogger("sidecar.rescorer")
 _MAX_WAITING = 64

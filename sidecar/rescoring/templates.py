@@ -8,20 +8,20 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from sidecar.config.match import Match
+from sidecar.elasticsearch import msearch_lines, template_rendering
+from sidecar.elasticsearch.media_types import json_body
+from sidecar.elasticsearch.msearch_lines import SubSearch
+from sidecar.elasticsearch.request import SearchRequest, may_override
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
-from sidecar.rescoring.multi import MOST_SEARCHES, MultiSearch, split
-from sidecar.rescoring.multi_fetch import Asked
+from sidecar.rescoring.mappings import Match
+from sidecar.rescoring.msearch import MOST_SEARCHES, MultiSearch, split
+from sidecar.rescoring.msearch_fetch import Asked
 from sidecar.rescoring.outcome import Outcome, Passed, answered, passed
 from sidecar.rescoring.planning import Planned
+from sidecar.rescoring.search import Search, with_mapping
 from sidecar.rescoring.services import Services
-from sidecar.rescoring.single import Search, with_mapping
-from sidecar.search import multi, templates
-from sidecar.search.media_types import json_body
-from sidecar.search.multi import SubSearch
-from sidecar.search.request import SearchRequest, may_override
 
 _AT_A_TIME = 8
 
@@ -39,21 +39,21 @@ class SearchTemplate:
 
     async def _unmatched(self, reason: Reason, call: Call) -> Outcome:
         """Pass a template on; it is rendered only where it may hold our `ext.rescore`."""
-        if not may_override(call.request.body) or not templates.takes_parameters(call.request.target):
+        if not may_override(call.request.body) or not template_rendering.takes_parameters(call.request.target):
             return passed(reason, call)
         body = await _render(call.request.body, call)
         if body is None:
             return passed(reason, call)
-        search = await aside(len(body), templates.as_search(call.request, body).prepare)
+        search = await aside(len(body), template_rendering.as_search(call.request, body).prepare)
         return await _sent(passed(reason, replace(call, request=search)), search, call)
 
     async def _matched(self, call: Call, match: Match) -> Outcome:
-        if not templates.takes_parameters(call.request.target):
+        if not template_rendering.takes_parameters(call.request.target):
             return passed(Reason.TEMPLATE_PARAMETERS, call)
         body = await _render(call.request.body, call)
         if body is None:
             return passed(Reason.TEMPLATE_FAILED, call)
-        search = await aside(len(body), templates.as_search(call.request, body).prepare)
+        search = await aside(len(body), template_rendering.as_search(call.request, body).prepare)
         outcome = await self._search.matched(replace(call, request=search), match)
         return await _sent(outcome, search, call) if isinstance(outcome, Passed) else outcome
 
@@ -86,7 +86,7 @@ class MultiSearchTemplate:
             subs=subs,
             requests=[request for request, _ in planned],
             plans=[plan for _, plan in planned],
-            search_target=templates.search_target(call.request.target),
+            search_target=template_rendering.search_target(call.request.target),
             templates=True,
         )
         return await self._several.run(asked)
@@ -100,7 +100,7 @@ class MultiSearchTemplate:
             body = await _render(sub.body, call)
         if body is None:
             return None, match if isinstance(match, Reason) else Reason.TEMPLATE_FAILED
-        request = await aside(len(body), multi.as_search(replace(sub, body=body), call.request).prepare)
+        request = await aside(len(body), msearch_lines.as_search(replace(sub, body=body), call.request).prepare)
         if isinstance(match, Reason):
             return request, match
         return request, await self._services.planner.plan(match, request, call.fetch)
@@ -108,10 +108,10 @@ class MultiSearchTemplate:
 
 async def _render(template: bytes, call: Call) -> bytes | None:
     """Return the search that a template stands for, None when Elasticsearch does not render it."""
-    upstream = await call.fetch("POST", templates.RENDER, template)
+    upstream = await call.fetch("POST", template_rendering.RENDER, template)
     if upstream.status != 200 or not json_body(call.request.headers.get("content-type")):
         return None
     try:
-        return await aside(len(template) + len(upstream.body), templates.rendered, template, upstream.body)
+        return await aside(len(template) + len(upstream.body), template_rendering.rendered, template, upstream.body)
     except ValueError:
         return None

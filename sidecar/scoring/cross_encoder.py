@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sidecar.config import model as config
-from sidecar.scoring.engine import Engine
-from sidecar.scoring.types import ScoreRequest, Scores
+from sidecar.scoring.local.engine import Engine
+from sidecar.scoring.scorer import ScoreRequest, Scores
 
 _SLAB = 2048  # pairs that wait at a time: enough to sort by length, few enough to hold
 _UNBOUNDED = 1 << 31

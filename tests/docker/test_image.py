@@ -143,7 +143,7 @@ def test_the_replayed_image_runs_the_sidecar(installed: Path, tmp_path: Path) ->
 
 def test_the_replayed_image_carries_the_bundled_model(installed: Path, tmp_path: Path) -> None:
     code = (
-        "import sidecar.scoring.loaded as l; from sidecar.config.model import Engine, Model;"
+        "import sidecar.scoring.local.loaded as l; from sidecar.config.model import Engine, Model;"
         "m = l.load(Model(model='bundled'), Engine(model='bundled')); print(m.describe()['head']); m.scheduler.close()"
     )
     environment = {"PATH": f"{installed}/bin", "HOME": str(tmp_path)}

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.config.model import Config
-from sidecar.search.target import with_parameters
+from sidecar.elasticsearch.target import with_parameters
 from tests.compatibility import FOX, KNN, SAYS_SO, SENT, SHOWS, Feature, Search
 from tests.compatibility_endpoints import ENDPOINTS, Endpoint
 from tests.end_to_end.conftest import Background, config, documents

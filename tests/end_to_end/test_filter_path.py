@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.search.filter_path import apply
+from sidecar.elasticsearch.filter_path import apply
 from tests.end_to_end.test_features import send
 from tests.end_to_end.test_search import raw
 

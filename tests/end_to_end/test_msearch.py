@@ -11,7 +11,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from sidecar.app import running
-from sidecar.scoring.types import ScoreRequest, Scores
+from sidecar.scoring.scorer import ScoreRequest, Scores
 from tests.end_to_end.conftest import Background, config
 from tests.end_to_end.test_search import raw
 from tests.end_to_end.versions import (  # noqa: F401 - fixtures

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sidecar.search.json_splice import elements, members, whole
-from sidecar.search.lenient_json import decode
+from sidecar.elasticsearch.json_bytes import elements, members, whole
+from sidecar.elasticsearch.lenient_json import decode
 from tests.end_to_end.conftest import Background, config, connect
 from tests.end_to_end.test_msearch import ndjson
 from tests.end_to_end.test_search import raw

@@ -13,7 +13,7 @@ from elasticsearch import Elasticsearch
 
 from sidecar.app import running
 from sidecar.config.model import Config
-from sidecar.scoring.types import ScoreRequest, Scores
+from sidecar.scoring.scorer import ScoreRequest, Scores
 from tests.end_to_end.conftest import config
 
 TEXT = {"type": "text"}

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from sidecar.config import model as config
-from sidecar.scoring.backend import Logits
-from sidecar.scoring.backends.packed import PackedModel
-from sidecar.scoring.backends.runners import GraphRunner, PaddedRunner, Runner, UnpaddedRunner
-from sidecar.scoring.backends.torch import TorchBackend
-from sidecar.scoring.backends.torch_model import keep_head_in_fp32, load_model
-from sidecar.scoring.engine import Engine
-from sidecar.scoring.loading import find
-from sidecar.scoring.types import ScoreRequest
-from sidecar.scoring.warm_up import sample_pairs
+from sidecar.scoring.local.backend import Logits
+from sidecar.scoring.local.backends.packed import PackedModel
+from sidecar.scoring.local.backends.runners import GraphRunner, PaddedRunner, Runner, UnpaddedRunner
+from sidecar.scoring.local.backends.torch import TorchBackend
+from sidecar.scoring.local.backends.torch_model import keep_head_in_fp32, load_model
+from sidecar.scoring.local.engine import Engine
+from sidecar.scoring.local.warm_up import sample_pairs
+from sidecar.scoring.models.files import find
+from sidecar.scoring.scorer import ScoreRequest
 from tests.checkpoints import make_checkpoint
 from tests.scoring.test_equality import QUERY, documents, reference
 

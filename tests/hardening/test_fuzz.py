@@ -11,8 +11,8 @@ from hardening.fuzz_proxy import fuzz
 from hardening.mutations import VALID, case
 from hardening.witness import Witness
 
-from sidecar.proxy.handlers import Handler
-from sidecar.proxy.raw_response import error_response
+from sidecar.http.proxy import Handler
+from sidecar.http.response import error_response
 
 
 async def test_broken_and_mutated_requests_break_nothing() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hardening.cost_cases import Case, Piece, built, case, mutated
 from hardening.fuzz_cost import Bench, described
 
-from sidecar.search import filter_path
+from sidecar.elasticsearch import filter_path
 from tests.steps import Steps, TooManyStepsError, steps_of
 
 _SIZE: Final = 64_000

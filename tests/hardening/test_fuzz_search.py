@@ -13,10 +13,11 @@ from hardening import search_world
 from hardening.fuzz_search import fuzz
 from hardening.search_world import World
 
-from sidecar.scoring import tokenization
-from sidecar.scoring.loaded import Loaded
-from sidecar.search import json_splice, window
-from sidecar.search.first_stage import FirstStage
+from sidecar.elasticsearch import json_bytes
+from sidecar.rescoring import window
+from sidecar.rescoring.first_stage import FirstStage
+from sidecar.scoring.local import tokenization
+from sidecar.scoring.local.loaded import Loaded
 from tests.checkpoints import make_checkpoint
 
 SEED = 5
@@ -48,7 +49,7 @@ def _size_is_taken_to_matter_nowhere(patch: pytest.MonkeyPatch) -> None:
 
 
 def _only_plain_json_is_read(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(json_splice, "strict", lambda text, *, names: text)
+    patch.setattr(json_bytes, "strict", lambda text, *, names: text)
 
 
 def _scores_differ_with_the_batch(patch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from elasticsearch import Elasticsearch
 from hardening.explained import searched
 from hardening.fuzz_text import fuzz
 
-from sidecar.search import query_string
+from sidecar.rescoring.query_text import query_string
 
 
 def test_the_words_that_are_read_are_those_that_elasticsearch_searches(elasticsearch_url: str) -> None:

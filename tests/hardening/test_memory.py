@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hardening.memory import growth
 
-from sidecar.scoring.backends.memory import Trimming, bound_primitives
+from sidecar.scoring.local.backends.memory import Trimming, bound_primitives
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.events import RescoreRecord, SearchStart, ShadowRecord, Tell
+from sidecar.elasticsearch.upstream import UpstreamAnswer
+from sidecar.observing.records import RescoreRecord, SearchStart, ShadowRecord, Tell
 from sidecar.reasons import Reason
-from sidecar.upstream_types import UpstreamAnswer
 
 
 class Told:

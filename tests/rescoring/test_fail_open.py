@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from sidecar.config.model import Config
+from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.errors import BackendFailed, DeadlineExceeded, QueueFull, UpstreamError
-from sidecar.events import SearchStart, watched
+from sidecar.observing.records import SearchStart, watched
 from sidecar.reasons import Reason
-from sidecar.rescorer import Rescorer
 from sidecar.rescoring.endpoints import route
 from sidecar.rescoring.outcome import Answered, Outcome, Passed, Rejected
-from sidecar.scoring.types import ScoreRequest, Scores
-from sidecar.upstream_types import UpstreamAnswer
+from sidecar.rescoring.rescorer import Rescorer
+from sidecar.scoring.scorer import ScoreRequest, Scores
 from tests.rescoring.conftest import Request, Told
 from tests.scorers import Give, GivenScorer, falling, raising
 
@@ -191,7 +191,7 @@ async def test_a_bug_of_ours_sends_the_original(monkeypatch: pytest.MonkeyPatch)
     def broken(*args: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("sidecar.rescoring.single.window", broken)
+    monkeypatch.setattr("sidecar.rescoring.search.window", broken)
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
     assert passed(await ask(which, Node(), body=with_ext)) == (Reason.INTERNAL_ERROR, b'{"query":{"match":{"t":"x"}}}')
     assert [(record.outcome, record.reason) for record in told.searches] == [("failed", "internal_error")]

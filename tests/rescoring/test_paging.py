@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.config.model import Config
+from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.reasons import Reason
-from sidecar.rescorer import Rescorer
 from sidecar.rescoring.endpoints import route
 from sidecar.rescoring.outcome import Answered
-from sidecar.upstream_types import UpstreamAnswer
+from sidecar.rescoring.rescorer import Rescorer
 from tests.rescoring.conftest import Request, Told
 from tests.scorers import GivenScorer
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.errors import UpstreamError
 from sidecar.reasons import Reason
 from sidecar.rescoring.outcome import Answered, Passed
-from sidecar.upstream_types import UpstreamAnswer
 from tests.rescoring.test_fail_open import Node, ask, names, rescorer
 from tests.scorers import GivenScorer, falling
 

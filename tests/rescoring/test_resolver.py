@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.errors import UpstreamError
 from sidecar.rescoring.resolver import IndexResolver
-from sidecar.upstream_types import UpstreamAnswer
 
 STREAM = {
     "indices": [{"name": "plain", "attributes": ["open"]}, {"name": ".ds-my-2.x-2026.01.01-000012"}],

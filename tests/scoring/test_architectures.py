@@ -15,8 +15,8 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from sidecar.scoring.catalog import CARD, CatalogModel
-from sidecar.scoring.types import ScoreRequest
+from sidecar.scoring.models.catalog import CARD, CatalogModel
+from sidecar.scoring.scorer import ScoreRequest
 from tests.checkpoints import write_model
 from tests.scoring.families import write
 from tests.scoring.test_equality import reference, scored

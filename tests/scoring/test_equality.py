@@ -14,8 +14,8 @@ import torch
 import transformers
 
 from sidecar.config import model as config
-from sidecar.scoring.engine import Engine
-from sidecar.scoring.types import ScoreRequest
+from sidecar.scoring.local.engine import Engine
+from sidecar.scoring.scorer import ScoreRequest
 from tests.checkpoints import write_model
 from tests.scoring.families import write
 

@@ -1,0 +1,122 @@
+"""`_msearch` bodies and answers: taken apart into searches, and put together again, bytes kept.
+
+A body is pairs of lines, header and search, each ended by a newline; a header may be empty.
+Source: Elasticsearch reference, "Multi search".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from sidecar.elasticsearch.json_bytes import Edit, Span, elements, members, splice, whole
+from sidecar.elasticsearch.lenient_json import decode
+from sidecar.elasticsearch.request import SearchRequest
+
+_INDEX_KEYS = ("index", "indices")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubSearch:
+    """One search of several. ``header`` and ``body`` are its lines; ``index`` is None when the header names none."""
+
+    header: bytes
+    body: bytes
+    index: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """An `_msearch` answer taken apart: the answers of its searches lie at ``slots``."""
+
+    answer: bytes
+    top: Mapping[str, Span]
+    slots: tuple[Span, ...]
+
+    def item(self, i: int) -> bytes:
+        """Give the bytes of one search's answer."""
+        return self.slots[i].of(self.answer)
+
+
+def split(body: bytes) -> list[SubSearch]:
+    """Take a body apart.
+
+    Raises:
+        ValueError: Elasticsearch would refuse it, or it is not JSON line by line.
+    """
+    lines = body.split(b"\n")
+    if lines.pop().strip():
+        raise ValueError("not terminated by a newline")
+    if len(lines) % 2 and not lines[-1].strip():
+        lines.pop()  # Elasticsearch overlooks one empty line at the end
+    if not lines or len(lines) % 2:
+        raise ValueError("a header without a search")
+    return [_sub(header, search) for header, search in zip(lines[::2], lines[1::2], strict=True)]
+
+
+def _sub(header: bytes, body: bytes) -> SubSearch:
+    value = decode(header) if header.strip() else {}
+    if not isinstance(value, dict):
+        raise ValueError("a header is not an object")
+    named = [value[key] for key in _INDEX_KEYS if value.get(key) is not None]
+    return SubSearch(header=header, body=body, index=_expression(named[0]) if named else None)
+
+
+def _expression(value: Any) -> str:
+    names = value if isinstance(value, list) else [value]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("an index name is not a string")
+    return ",".join(names)
+
+
+def join(lines: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Give the body of pairs of header and search."""
+    return b"".join(header + b"\n" + body + b"\n" for header, body in lines)
+
+
+def as_search(sub: SubSearch, request: SearchRequest) -> SearchRequest:
+    """Give the `_search` that a sub-search is; of the parameters only `format` matters to its plan."""
+    format_ = request.params.get("format")
+    target = "/_search" if format_ is None else f"/_search?format={quote(format_)}"
+    return SearchRequest(method="POST", target=target, body=sub.body.strip() or b"{}", headers=request.headers)
+
+
+def envelope(answer: bytes, count: int) -> Envelope:
+    """Take an answer apart.
+
+    Raises:
+        ValueError: it is not the answer to ``count`` searches.
+    """
+    top = members(answer, whole(answer))
+    slots = tuple(elements(answer, top["responses"])) if "responses" in top else ()
+    if len(slots) != count:
+        raise ValueError(f"{len(slots)} answers to {count} searches")
+    return Envelope(answer=answer, top=top, slots=slots)
+
+
+def assemble(found: Envelope, items: Sequence[bytes], took_ms: int) -> bytes:
+    """Give the answer with these items; the white space between as many items stays Elasticsearch's."""
+    edits = [Edit(span.start, span.end, str(took_ms).encode()) for name, span in found.top.items() if name == "took"]
+    if len(items) == len(found.slots):
+        edits += [Edit(slot.start, slot.end, item) for slot, item in zip(found.slots, items, strict=True)]
+    else:
+        responses = found.top["responses"]
+        edits.append(Edit(responses.start, responses.end, b"[" + b",".join(items) + b"]"))
+    return splice(found.answer, edits)
+
+
+EMPTY = Envelope(
+    answer=b'{"took":0,"responses":[]}', top=members(b'{"took":0,"responses":[]}', Span(0, 0, 25)), slots=()
+)
+"""The answer to no searches at all, for requests of which nothing is left to ask."""
+
+
+def status(item: bytes) -> int:
+    """Give the `status` of one search's answer, 0 where it has none."""
+    try:
+        value = decode(members(item, whole(item))["status"].of(item))
+    except (ValueError, KeyError):
+        return 0
+    return value if isinstance(value, int) else 0

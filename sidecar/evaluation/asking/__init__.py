@@ -1,0 +1,1 @@
+"""Queries, and the answers to them."""

@@ -1,0 +1,1 @@
+"""Measures of answers, and how sure they are."""

@@ -1,0 +1,1 @@
+"""Logged searches, asked again."""

@@ -1,0 +1,1 @@
+"""Bytes in and out: both sides of HTTP. Knows no search."""

@@ -1,0 +1,82 @@
+"""Request bodies: read as they stream, never further than a limit, `100 Continue` said when they are wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import HttpVersion11, web
+
+from sidecar.http.places import Pace
+
+
+class StalledBodyError(web.RequestPayloadError):
+    """A client stopped sending in mid-body."""
+
+
+def of(request: web.BaseRequest, patience: float, pace: Pace) -> bytes | AsyncIterator[bytes] | None:
+    """Give the body: whole where all of it is here already, else as it arrives; None where there is none.
+
+    Reading it raises ``StalledBodyError`` when nothing arrives for ``patience`` seconds.
+    """
+    if not request.body_exists:
+        return None
+    content = request.content
+    if content.is_eof() and content.exception() is None:
+        return content.read_nowait()
+    return _pieces(request, patience, pace)
+
+
+async def _pieces(request: web.BaseRequest, patience: float, pace: Pace) -> AsyncIterator[bytes]:
+    await _continue(request)
+    while piece := await _next(request, patience, pace):
+        pace.moved(len(piece))
+        yield piece
+
+
+async def _next(request: web.BaseRequest, patience: float, pace: Pace) -> bytes:
+    try:
+        with pace:
+            async with asyncio.timeout(patience):
+                return await request.content.readany()
+    except TimeoutError as late:
+        stalled = StalledBodyError(f"nothing of the request's body arrived for {patience:g} seconds")
+        request.content.set_exception(stalled)
+        raise stalled from late
+
+
+def give_up(request: web.BaseRequest, why: str) -> None:
+    """Break off the reading of a body: its client gets a 408."""
+    request.content.set_exception(StalledBodyError(why))
+
+
+async def _continue(request: web.BaseRequest) -> None:
+    """Invite the body of a client that waits for it (RFC 9110 section 10.1.1)."""
+    if request.version >= HttpVersion11 and request.headers.get("Expect", "").strip().lower() == "100-continue":
+        writer = request.writer
+        await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        writer.output_size = 0  # the final answer is still to come
+
+
+async def read_up_to(
+    request: web.BaseRequest, limit: int, patience: float, pace: Pace
+) -> tuple[bytes, AsyncIterator[bytes] | None]:
+    """Read a body; one above ``limit`` bytes is given back as a stream that starts with what was read."""
+    stream = of(request, patience, pace)
+    if stream is None or isinstance(stream, bytes):
+        return stream or b"", None
+    read: list[bytes] = []
+    size = 0
+    async for piece in stream:
+        read.append(piece)
+        size += len(piece)
+        if size > limit:
+            return b"", _continued(read, stream)
+    return b"".join(read), None
+
+
+async def _continued(read: list[bytes], stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in read:
+        yield piece
+    async for piece in stream:
+        yield piece

@@ -1,0 +1,1 @@
+"""The text of a query, as a model reads it. Pure."""

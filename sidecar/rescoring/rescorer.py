@@ -1,0 +1,133 @@
+"""The rescorer: what the proxy asks about a search. Matches it, and hands it to the handler of its endpoint."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from sidecar.cache import ByteCache
+from sidecar.config.model import Config
+from sidecar.elasticsearch.request import SearchRequest, may_override
+from sidecar.elasticsearch.routes import Endpoint, Route
+from sidecar.errors import UpstreamError
+from sidecar.observing.records import RescoreObserver
+from sidecar.reasons import Reason
+from sidecar.rescoring.aside import aside
+from sidecar.rescoring.call import Call, Incoming
+from sidecar.rescoring.endpoints import ENDPOINTS
+from sidecar.rescoring.mappings import Match
+from sidecar.rescoring.matching import Matcher
+from sidecar.rescoring.msearch import MultiSearch
+from sidecar.rescoring.outcome import FAILURE, Answered, Outcome, Rejected, failure_message, passed
+from sidecar.rescoring.pipeline import Pipeline
+from sidecar.rescoring.planning import Planner
+from sidecar.rescoring.search import Search
+from sidecar.rescoring.services import Handler, Services
+from sidecar.rescoring.shadow import Shadow
+from sidecar.scoring.scorer import Scorer
+
+_MAX_SUBMITTED = 64 << 20
+_log = logging.getLogger("sidecar.rescorer")
+
+
+class Rescorer:
+    """Long-lived; ``use`` swaps the configuration, running searches finish on theirs."""
+
+    def __init__(
+        self,
+        config: Config,
+        scorer: Scorer,
+        observer: RescoreObserver,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = config
+        self._matcher = Matcher(config.upstream.resolve_ttl, clock)
+        self._shadow = Shadow(scorer, observer, clock)
+        pipeline = Pipeline(scorer, clock)
+        services = Services(
+            matcher=self._matcher,
+            planner=Planner(self._matcher, pipeline, frozenset(config.engine.models)),
+            pipeline=pipeline,
+            shadow=self._shadow,
+            submitted=ByteCache(_MAX_SUBMITTED),
+        )
+        self._handlers = {row.name: _handler(row)(services) for row in ENDPOINTS}
+
+    def use(self, config: Config) -> None:
+        """Take a new configuration for searches from now on."""
+        self.config = config
+
+    async def search(self, route: Route[Handler], incoming: Incoming) -> Outcome:
+        """Say what becomes of one search; where no mapping applies, its body may still hold our `ext.rescore`.
+
+        Raises:
+            UpstreamError: Elasticsearch did not answer.
+        """
+        config = self.config
+        match = await self._match(route, incoming, config)
+        body = await incoming.read()
+        request = SearchRequest(
+            method=incoming.method,
+            target=incoming.target,
+            body=b"" if isinstance(body, Reason) else body,
+            headers=incoming.headers,
+        )
+        call = Call(
+            index=route.index,
+            words=route.words,
+            match=match,
+            request=request,
+            config=config,
+            fetch=incoming.fetch,
+        )
+        if isinstance(body, Reason):
+            return passed(match if isinstance(match, Reason) else body, call)
+        if not route.endpoint.several and (not isinstance(match, Reason) or may_override(request.body)):
+            await aside(max(len(request.body), len(request.target)), request.prepare)
+        return await self._handled(route, call)
+
+    async def _match(self, route: Route[Handler], incoming: Incoming, config: Config) -> Match | Reason | None:
+        """Find the mapping by the request line alone, None where it takes the body."""
+        if isinstance(route.endpoint.handler, Reason):
+            return route.endpoint.handler
+        if not config.indices:
+            return Reason.NO_MAPPING
+        if route.index is None or route.endpoint.several:
+            return None
+        try:
+            return await self._matcher.expression(route.index, config, incoming.headers, incoming.fetch)
+        except Exception:
+            _log.exception("an index expression could not be matched; the client gets Elasticsearch's own answer")
+            return Reason.INTERNAL_ERROR
+
+    async def _handled(self, route: Route[Handler], call: Call) -> Outcome:
+        try:
+            outcome = await self._handlers[route.endpoint.name](call)
+        except UpstreamError as problem:
+            if problem.reason != Reason.ANSWER_TOO_LARGE:
+                raise
+            return passed(problem.reason, call)
+        except Exception:
+            _log.exception("a search could not be rescored; the client gets Elasticsearch's own answer")
+            return passed(Reason.INTERNAL_ERROR, call)
+        return _strict(outcome) if call.strict else outcome
+
+    async def close(self) -> None:
+        """Stop background comparisons."""
+        await self._shadow.close()
+
+
+def _handler(row: Endpoint[Handler]) -> Handler:
+    """Return what answers an endpoint; one that is never rescored still goes on less our `ext.rescore`."""
+    if isinstance(row.handler, Reason):
+        return MultiSearch if row.several else Search
+    return row.handler
+
+
+def _strict(outcome: Outcome) -> Outcome:
+    """Refuse a search whose scoring failed (`on_failure: error`); several searches have said so each for itself."""
+    record = outcome.record
+    if not isinstance(outcome, Answered) or record.outcome != "failed" or record.parts:
+        return outcome
+    return Rejected(record=record, status=503, kind=FAILURE, message=failure_message(record))

@@ -1,0 +1,1 @@
+"""Scoring on this machine: one engine, its models, batches and backends."""

@@ -1,0 +1,63 @@
+"""Which backend runs a model where `engine.backend` is `auto`, and why. Decided without importing torch.
+
+Measured (docs/performance.md): torch on GPUs; torch in bfloat16 on CPUs that multiply it natively; on all other CPUs
+ONNX Runtime in fp32, for the families that it can run. int8 is faster still and never chosen unasked: its activations
+are quantized batch by batch, so a hit's score depends on its neighbours, and two pages of one list could disagree.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Literal
+
+from sidecar.config.model import Engine
+from sidecar.scoring.local.backends.onnx_weights import exportable
+from sidecar.scoring.local.cpu import computes_bfloat16
+from sidecar.scoring.models.files import ModelFiles
+
+Choice = tuple[Literal["torch", "onnx"], str]
+
+
+def chosen(files: ModelFiles, engine: Engine) -> Choice:
+    """Give the backend, and why.
+
+    Raises:
+        ModelError: the model's configuration cannot be read.
+    """
+    if engine.backend != "auto":
+        return engine.backend, "engine.backend says so"
+    if not _installed("torch"):
+        return "onnx", "torch is not installed"
+    if not _installed("onnx", "onnxruntime"):
+        return "torch", "the extra `onnx` is not installed"
+    return _on_device(engine) or _on_cpu(files, engine)
+
+
+def _on_device(engine: Engine) -> Choice | None:
+    if engine.device not in ("auto", "cpu"):
+        return "torch", f"engine.device is {engine.device}"
+    if engine.device == "auto" and sees_gpu():
+        return "torch", "there is a GPU"
+    return None
+
+
+def _on_cpu(files: ModelFiles, engine: Engine) -> Choice:
+    if engine.dtype in ("bfloat16", "float16"):
+        return "torch", f"engine.dtype is {engine.dtype}"
+    if engine.dtype == "int8":
+        return "onnx", "engine.dtype is int8"
+    if not exportable(files.config()):
+        return "torch", f"only torch runs models of type {files.config().get('model_type')!r}"
+    if engine.dtype == "auto" and computes_bfloat16():
+        return "torch", "the CPU computes in bfloat16"
+    return "onnx", "the fastest in fp32 on a CPU"
+
+
+def _installed(*packages: str) -> bool:
+    return all(importlib.util.find_spec(package) is not None for package in packages)
+
+
+def sees_gpu(devices: Path = Path("/dev")) -> bool:
+    """Tell whether the kernel shows an NVIDIA GPU, its driver's or WSL's device; whether it works, torch will say."""
+    return any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists()

@@ -1,0 +1,76 @@
+"""Fetches a model from the hub, or from a mirror of it, and holds every file against the hub's own hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from sidecar.errors import ModelError
+from sidecar.scoring.models.catalog import repository
+
+_PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
+_CHUNK = 1 << 20
+
+
+def cached(name: str, revision: str | None) -> Path | None:
+    """Give the folder of a repository's newest snapshot on this machine, or None."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository(name), revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def download(name: str, revision: str | None) -> Path:
+    """Fetch a repository's files, weights as safetensors where it has them; give their folder.
+
+    HF_ENDPOINT, HTTPS_PROXY, HF_TOKEN and HF_HOME are honoured, as the hub's own client honours them.
+
+    Raises:
+        Exception: whatever the hub's client raises; callers word it.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    wanted = repository(name)
+    files = HfApi().list_repo_files(wanted, revision=revision)
+    has_safetensors = any(file.endswith(".safetensors") for file in files)
+    patterns = _PATTERNS if has_safetensors else [*_PATTERNS, "pytorch_model*.bin"]
+    return Path(snapshot_download(wanted, revision=revision, allow_patterns=patterns))
+
+
+def verify(name: str, revision: str | None, folder: Path) -> int:
+    """Hold a snapshot's files against the hub's hashes; give how many were held.
+
+    Raises:
+        ModelError: a file differs.
+    """
+    from huggingface_hub import HfApi
+
+    info = HfApi().model_info(repository(name), revision=revision, files_metadata=True)
+    held = [entry for entry in info.siblings or [] if (folder / entry.rfilename).is_file()]
+    for entry in held:
+        if not _matches(folder / entry.rfilename, entry):
+            raise ModelError(
+                f"{folder / entry.rfilename} is not what the hub has: delete {folder.parent.parent} and pull it again"
+            )
+    return len(held)
+
+
+def _matches(file: Path, entry: Any) -> bool:
+    """Large files are known by their SHA-256, small ones by their git blob id."""
+    if entry.lfs is not None:
+        return _digest(hashlib.sha256(), file) == str(entry.lfs.sha256)
+    if entry.blob_id is None:
+        return True
+    blob = hashlib.sha1(f"blob {file.stat().st_size}\0".encode(), usedforsecurity=False)
+    return _digest(blob, file) == str(entry.blob_id)
+
+
+def _digest(digest: Any, file: Path) -> str:
+    with file.open("rb") as source:
+        while piece := source.read(_CHUNK):
+            digest.update(piece)
+    return str(digest.hexdigest())

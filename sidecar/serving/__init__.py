@@ -1,0 +1,1 @@
+"""The sidecar's own endpoints, on listeners of their own."""

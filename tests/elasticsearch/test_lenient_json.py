@@ -1,0 +1,84 @@
+"""JSON that is a little more than JSON: read in place, every byte where it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.elasticsearch.json_bytes import elements, members, whole
+from sidecar.elasticsearch.lenient_json import decode, strict
+
+DEEP = b"[" * 990 + b"]" * 990
+READ: list[tuple[bytes, Any]] = [
+    (rb'"\ud83d"', "\ufffd"),
+    (rb'"\uDe00 \\ud83d \uD83D\uDE00 \ud83dx"', "\ufffd \\ud83d \U0001f600 \ufffdx"),
+    (rb'"\ud83d\ud83d\ude00"', "\ufffd\U0001f600"),
+    (b'"\xed\xa0\xbd"', "\ufffd"),
+    (b'"\xc0\x80 \xff \xf4\x90\x80\x80 \xc3\xa9"', "?? ? ???? é"),
+    (b'{"a" /* " } */:1 // [\n}', {"a": 1}),
+    (b'{"a":"/* no comment */ // none"}', {"a": "/* no comment */ // none"}),
+    (b'\xef\xbb\xbf{"a":"\xef\xbb\xbf"}', {"a": "\ufeff"}),
+    (b"[1e400,-0]", [float("inf"), 0]),
+    (b"9" * 5000, float("inf")),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), READ)
+def test_what_elasticsearch_stores_is_read(text: bytes, value: Any) -> None:
+    assert decode(text) == value
+    for names in (True, False):
+        plain = strict(text, names=names)
+        assert len(plain) == len(text)
+        json.loads(plain, parse_int=float)
+
+
+def test_what_is_nested_too_deep_becomes_nothing_and_the_rest_is_read() -> None:
+    text = b'{"a":' + DEEP + b',"b":{"c":"fox"}}'
+    assert decode(text)["b"] == {"c": "fox"}
+    assert members(text, whole(text))["b"].of(text) == b'{"c":"fox"}'
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b'"', rb'"\ud8', b'{"a":1,}', b"/*", b"//", b"[" * 3000, b"NaN", b"\xff", b"'a'"]
+)
+def test_what_is_no_json_stays_none(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        decode(text)
+    with pytest.raises(ValueError, match=r"\S"):
+        members(text, whole(text))
+
+
+def test_names_that_hold_halves_of_pairs_stay_apart() -> None:
+    text = b'{"\\ud83d":1,"\\ud83e":2,"\xed\xa0\xbf":3}'
+    assert [span.of(text) for span in members(text, whole(text)).values()] == [b"1", b"2", b"3"]
+
+
+ODD = st.sampled_from([text for text, _ in READ] + [b'"a"', b"[]", b"{}", b"null", DEEP])
+SPACE = st.sampled_from([b"", b" ", b"\n", b"/* , */", b"// ]\n", b"\t/**/ "])
+
+
+@given(st.lists(st.tuples(SPACE, ODD, SPACE), max_size=6))
+def test_elements_and_members_are_the_bytes_that_came(items: list[tuple[bytes, bytes, bytes]]) -> None:
+    items = [(before, value, after) for before, value, after in items if not value.startswith(b"\xef")]
+    array = b"[" + b",".join(b"".join(item) for item in items) + b"]"
+    assert [span.of(array) for span in elements(array, whole(array))] == [value for _, value, _ in items]
+    named = (b"%s%d%s:%s%s%s" % (b'"', i, b'"', *item) for i, item in enumerate(items))
+    text = b"{" + b",".join(named) + b"}"
+    assert [span.of(text) for span in members(text, whole(text)).values()] == [value for _, value, _ in items]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON)
+def test_plain_json_is_its_own_strict_form(value: Any) -> None:
+    for text in (json.dumps(value).encode(), json.dumps(value, ensure_ascii=False).encode()):
+        assert strict(text, names=True) == strict(text, names=False) == text
+        assert decode(text) == value

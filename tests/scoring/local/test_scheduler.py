@@ -1,0 +1,350 @@
+"""The loop that runs batches: who is served, who is dropped, what is run once.
+
+``Gate`` stands in for a model: only a device that can be held mid-batch shows what waits behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sidecar.errors import BackendFailed, DeadlineExceeded
+from sidecar.scoring.local.backend import Logits, Pending
+from sidecar.scoring.local.jobs import Job
+from sidecar.scoring.local.scheduler import Scheduler
+from sidecar.scoring.local.tokenization import EncodedPair
+
+FOREVER = float("inf")
+
+
+def pair(first: int, length: int = 4) -> EncodedPair:
+    """Give a pair whose score is ``first``."""
+    ids = np.array([first] + [0] * (length - 1), np.int32)
+    return EncodedPair(ids, np.zeros(length, np.int32), ids.tobytes())
+
+
+class Gate:
+    """A backend that scores a pair by its first id, one batch each time ``let`` is called."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.failure: Exception | None = None
+        self.answer: Logits | None = None
+        self.labels = 1
+        self.budget = 1000
+        self.budgets: Sequence[int] = (1000,)
+        self.depth = 1
+        self.grid = 2.0**-12
+        self._entered = threading.Semaphore(0)
+        self._open = threading.Semaphore(0)
+
+    def start(self, pairs: Sequence[EncodedPair]) -> Pending:
+        batch = [int(p.ids[0]) for p in pairs]
+        self.batches.append(batch)
+        self._entered.release()
+
+        def finish() -> Logits:
+            self._open.acquire()
+            if self.failure is not None:
+                raise self.failure
+            return np.array([[float(first)] for first in batch], np.float32) if self.answer is None else self.answer
+
+        return finish
+
+    def stats(self) -> dict[str, float]:
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    async def entered(self) -> None:
+        """Wait until a batch is on the device."""
+        await asyncio.to_thread(self._entered.acquire)
+
+    def let(self, batches: int = 1000) -> None:
+        """Let so many batches through."""
+        self._open.release(batches)
+
+
+class Clock:
+    """Stands still until told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def scheduler(gate: Gate, clock: Clock) -> Iterator[Scheduler]:
+    scheduler = Scheduler([gate], clock=clock)
+    yield scheduler
+    gate.let()
+    scheduler.close()
+
+
+async def values(job: Job) -> list[float]:
+    return [float(row[0]) for row in await job.future]
+
+
+async def test_each_job_gets_its_own_rows_in_order(scheduler: Scheduler, gate: Gate) -> None:
+    gate.let()
+    gate.budget = 12
+    jobs = [scheduler.submit([pair(10 * i + k, 3 + (i * k) % 5) for k in range(7)], FOREVER) for i in range(1, 6)]
+    found = await asyncio.gather(*map(values, jobs))
+    assert found == [[10 * i + k for k in range(7)] for i in range(1, 6)]
+    assert sorted(itertools.chain(*gate.batches)) == sorted(10 * i + k for i in range(1, 6) for k in range(7))
+
+
+async def test_a_big_request_is_split_under_the_budget(scheduler: Scheduler, gate: Gate) -> None:
+    gate.let()
+    gate.budget = 12
+    assert await values(scheduler.submit([pair(i) for i in range(8)], FOREVER)) == list(range(8))
+    assert [len(batch) for batch in gate.batches] == [3, 3, 2]
+
+
+async def test_cancelled_pairs_never_reach_the_device(scheduler: Scheduler, gate: Gate) -> None:
+    running = scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    dropped, kept = scheduler.submit([pair(2)], FOREVER), scheduler.submit([pair(3)], FOREVER)
+    dropped.future.cancel()
+    gate.let()
+    assert await values(running) == [1]
+    assert await values(kept) == [3]
+    assert gate.batches == [[1], [3]]
+
+
+async def test_expired_pairs_never_reach_the_device(scheduler: Scheduler, gate: Gate, clock: Clock) -> None:
+    scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    late, kept = scheduler.submit([pair(2)], 5.0), scheduler.submit([pair(3)], 6.0)
+    clock.now = 5.0
+    gate.let()
+    with pytest.raises(DeadlineExceeded):
+        await late.future
+    assert await values(kept) == [3]
+    assert gate.batches == [[1], [3]]
+
+
+async def test_deadlines_then_arrivals_then_background(scheduler: Scheduler, gate: Gate) -> None:
+    scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    gate.budget = 4
+    behind = [
+        scheduler.submit([pair(2)], FOREVER, background=True),
+        scheduler.submit([pair(3)], FOREVER),
+        scheduler.submit([pair(4)], 9.0),
+        scheduler.submit([pair(5)], 7.0),
+        scheduler.submit([pair(6)], 9.0),
+    ]
+    assert scheduler.waiting_pairs() == 5
+    gate.let()
+    await asyncio.gather(*map(values, behind))
+    assert gate.batches == [[1], [5], [4], [6], [3], [2]]
+
+
+async def test_small_requests_behind_a_big_one_share_its_batches(scheduler: Scheduler, gate: Gate) -> None:
+    scheduler.submit([pair(0)], FOREVER)
+    await gate.entered()
+    gate.budget = 40
+    jobs = [scheduler.submit([pair(100 * i + k) for k in range(8)], FOREVER) for i in range(1, 6)]
+    gate.let()
+    await asyncio.gather(*map(values, jobs))
+    assert [len(batch) for batch in gate.batches] == [1, 10, 10, 10, 10]
+
+
+async def test_identical_pairs_that_wait_run_once(scheduler: Scheduler, gate: Gate) -> None:
+    scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    jobs = [scheduler.submit([pair(2), pair(3)], FOREVER), scheduler.submit([pair(3), pair(4), pair(2)], FOREVER)]
+    gate.let()
+    assert [await values(job) for job in jobs] == [[2, 3], [3, 4, 2]]
+    assert sorted(itertools.chain(*gate.batches)) == [1, 2, 3, 4]
+    assert scheduler.coalesced == 2
+
+
+async def test_a_pair_on_the_device_serves_those_that_come_while_it_runs(scheduler: Scheduler, gate: Gate) -> None:
+    first = scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    second = scheduler.submit([pair(1), pair(1)], FOREVER)
+    gate.let()
+    assert await values(first) == [1]
+    assert await values(second) == [1, 1]
+    assert gate.batches == [[1]]
+    assert second.finished is not None
+
+
+async def test_cancelling_a_job_leaves_the_same_pair_to_others(scheduler: Scheduler, gate: Gate) -> None:
+    scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    gone, stays = scheduler.submit([pair(2)], FOREVER), scheduler.submit([pair(2)], FOREVER)
+    gone.future.cancel()
+    gate.let()
+    assert await values(stays) == [2]
+    assert gate.batches == [[1], [2]]
+
+
+async def test_the_next_batch_is_started_while_one_runs(gate: Gate) -> None:
+    gate.depth, gate.budget = 2, 4
+    scheduler = Scheduler([gate])
+    jobs = [scheduler.submit([pair(i)], FOREVER) for i in range(4)]
+    await gate.entered()
+    await gate.entered()
+    assert gate.batches == [[0], [1]]
+    assert not jobs[0].future.done()
+    gate.let()
+    assert [await values(job) for job in jobs] == [[0], [1], [2], [3]]
+    scheduler.close()
+
+
+async def test_overlapping_batches_are_not_charged_twice(gate: Gate, clock: Clock) -> None:
+    gate.depth, gate.budget = 2, 4
+    scheduler = Scheduler([gate], clock=clock)
+    jobs = [scheduler.submit([pair(i)], FOREVER) for i in range(2)]
+    await gate.entered()
+    await gate.entered()
+    clock.now = 10.0
+    gate.let(1)
+    await jobs[0].future
+    clock.now = 14.0
+    gate.let()
+    await jobs[1].future
+    scheduler.close()
+    assert [job.model_seconds for job in jobs] == [10.0, 4.0]
+
+
+async def test_a_free_device_takes_what_a_busy_one_cannot() -> None:
+    busy, free = Gate(), Gate()
+    busy.budget = free.budget = 4
+    scheduler = Scheduler([busy, free])
+    jobs = [scheduler.submit([pair(i)], FOREVER) for i in range(6)]
+    await busy.entered()
+    await free.entered()
+    free.let()
+    [held] = busy.batches
+    await asyncio.gather(*(values(job) for i, job in enumerate(jobs) if [i] != held))
+    assert len(free.batches) == 5
+    busy.let()
+    assert [await values(job) for job in jobs] == [[i] for i in range(6)]
+    scheduler.close()
+
+
+async def test_a_model_that_raises_fails_its_batch_and_the_loop_goes_on(scheduler: Scheduler, gate: Gate) -> None:
+    gate.failure = RuntimeError("a bad kernel")
+    gate.budget = 4
+    failing = scheduler.submit([pair(1), pair(2)], FOREVER)
+    await gate.entered()
+    gate.let(1)
+    with pytest.raises(BackendFailed, match=r"the model raised: RuntimeError.*a bad kernel"):
+        await failing.future
+    gate.failure = None
+    gate.let()
+    assert await values(scheduler.submit([pair(3)], FOREVER)) == [3]
+    assert gate.batches == [[1], [3]]
+
+
+@pytest.mark.parametrize("answer", [[[np.nan]], [[np.inf]], []], ids=["nan", "infinite", "too few"])
+async def test_unusable_scores_fail(scheduler: Scheduler, gate: Gate, answer: list[list[float]]) -> None:
+    gate.answer = np.array(answer, np.float32)
+    gate.let()
+    with pytest.raises(BackendFailed, match="not finite, or too few"):
+        await scheduler.submit([pair(1)], FOREVER).future
+
+
+async def test_time_is_split_into_waiting_and_ones_share_of_the_model(gate: Gate, clock: Clock) -> None:
+    scheduler = Scheduler([gate], clock=clock)
+    scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    long, short = scheduler.submit([pair(2, 6)], FOREVER), scheduler.submit([pair(3, 2)], FOREVER)
+    clock.now = 10.0
+    gate.let(1)
+    await gate.entered()
+    clock.now = 18.0
+    gate.let()
+    await asyncio.gather(short.future, long.future)
+    scheduler.close()
+    assert (short.model_seconds, short.queue_seconds) == (2.0, 16.0)
+    assert (long.model_seconds, long.queue_seconds) == (6.0, 12.0)
+
+
+async def test_a_thread_that_hangs_is_replaced(scheduler: Scheduler, gate: Gate, clock: Clock) -> None:
+    hung = scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    clock.now = 59.0
+    assert (scheduler.hanging(), scheduler.restarts) == (0, 0)
+    clock.now = 61.0
+    served = scheduler.submit([pair(2)], FOREVER)
+    with pytest.raises(BackendFailed, match="the model hangs"):
+        await hung.future
+    await gate.entered()
+    gate.let()
+    assert await values(served) == [2]
+    assert (scheduler.hanging(), scheduler.restarts) == (0, 1)
+
+
+async def test_a_device_that_hangs_again_and_again_is_left_alone(
+    scheduler: Scheduler, gate: Gate, clock: Clock
+) -> None:
+    for hang in range(9):
+        scheduler.submit([pair(hang)], FOREVER)
+        await gate.entered()
+        clock.now += 61.0
+    assert (scheduler.hanging(), scheduler.restarts) == (1, 8)
+
+
+@pytest.mark.parametrize("failure", [SystemExit(1), KeyboardInterrupt()], ids=repr)
+async def test_nothing_that_a_model_raises_ends_the_thread(
+    scheduler: Scheduler, gate: Gate, failure: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: Sequence[EncodedPair]) -> Pending:
+        monkeypatch.undo()
+        raise failure
+
+    monkeypatch.setattr(gate, "start", failing)
+    with pytest.raises(BackendFailed, match="the scoring thread failed"):
+        await scheduler.submit([pair(1)], FOREVER).future
+    gate.let()
+    assert await values(scheduler.submit([pair(2)], FOREVER)) == [2]
+    assert scheduler.restarts == 1
+
+
+async def test_a_dead_thread_is_replaced(scheduler: Scheduler, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    [worker] = scheduler._workers
+    worker.abandoned = True  # it ends after its next batch
+    gate.let()
+    await values(scheduler.submit([pair(1)], FOREVER))
+    assert worker.thread is not None
+    worker.thread.join()
+    assert await values(scheduler.submit([pair(2)], FOREVER)) == [2]
+    assert (scheduler.hanging(), scheduler.restarts) == (0, 1)
+
+
+async def test_what_cannot_be_formed_into_a_batch_fails(
+    scheduler: Scheduler, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("sidecar.scoring.local.scheduler.next_batch", broken)
+    with pytest.raises(BackendFailed, match="a bug"):
+        await scheduler.submit([pair(1)], FOREVER).future
+    monkeypatch.undo()
+    gate.let()
+    assert await values(scheduler.submit([pair(2)], FOREVER)) == [2]
