@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -29,7 +30,7 @@ from sidecar.scoring.local.engine import Engine
 from sidecar.scoring.scorer import Scorer
 from sidecar.serving.admin import make_admin_app
 from sidecar.serving.own_loop import OwnLoop
-from sidecar.signals import on_stop
+from sidecar.signals import leave, on_stop
 
 _TURN = 0.001
 """Seconds that a thread computes before the event loop, if it waits, has its turn; Python's own are 5 ms."""
@@ -163,6 +164,7 @@ def serve(config: Config, reload: ConfigSource | None = None) -> int:
         StartupError: a port is taken, or the model cannot be had.
     """
     writer = logs.configure(config.log_level)
+    _take_descriptors()
     sys.setswitchinterval(_TURN)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop, stop = runner.get_loop(), asyncio.Event()
@@ -170,6 +172,13 @@ def serve(config: Config, reload: ConfigSource | None = None) -> int:
         with on_stop(lambda: loop.call_soon_threadsafe(stop.set), limit, hangup_stops=reload is None):
             runner.run(_serve(config, reload, stop, writer))
     return 0
+
+
+def _take_descriptors() -> None:
+    """Allow as many open connections as the system lets us: the usual soft limit is 1024, from the days of select."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _loop_factory() -> Any:
@@ -192,6 +201,7 @@ async def _serve(config: Config, reload: ConfigSource | None, stop: asyncio.Even
             await sidecar.drain()
         finally:
             await sidecar.close()
+    leave(0)
 
 
 def _leave_alone_what_stays() -> None:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import NoReturn
 
 _log = logging.getLogger("sidecar")
 
@@ -22,8 +23,6 @@ _log = logging.getLogger("sidecar")
 @contextlib.contextmanager
 def on_stop(tell: Callable[[], object], limit: float, *, hangup_stops: bool) -> Iterator[None]:
     """Call ``tell`` on the first signal; end the process if it still runs ``limit`` seconds after it.
-
-    A thread that hangs may keep the interpreter from ending, so the clock runs on when the block is left.
 
     Args:
         tell: may be called at any time on the main thread.
@@ -55,6 +54,11 @@ def on_stop(tell: Callable[[], object], limit: float, *, hangup_stops: bool) -> 
 def _leave_behind(limit: float, number: int) -> None:
     time.sleep(limit)
     _log.error("not ended %g s after %s: what still runs is left behind", limit, signal.Signals(number).name)
+    leave(1)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process without waiting for its threads: one may hang, or be loading a model nobody waits for."""
     for handler in logging.getLogger().handlers:
         handler.flush()
-    os._exit(1)
+    os._exit(code)

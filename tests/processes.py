@@ -22,6 +22,11 @@ class HeldUp(GivenScorer):
     async def start(self):
         if sys.argv[3] == "hanging thread":
             threading.Thread(target=threading.Event().wait).start()
+        if sys.argv[3] == "endless loading":
+            await asyncio.to_thread(threading.Event().wait)
+    async def close(self):
+        if sys.argv[3] == "hanging loop":
+            threading.Event().wait()
     async def score(self, request):
         if sys.argv[2] != "0":
             reader, writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[2]))

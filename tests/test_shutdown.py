@@ -94,13 +94,14 @@ async def test_after_sigterm_readiness_turns_what_runs_is_answered_and_only_then
         await say(at, request("/"))
 
 
-async def test_a_thread_that_hangs_is_left_behind_at_the_end_of_the_grace_period(tmp_path: Path) -> None:
-    shutdown = {"grace_period": "1s"}
-    async with serving(tmp_path, fault="hanging thread", shutdown=shutdown) as process:
-        await process.says("model ready")
+@pytest.mark.parametrize(("fault", "code"), [("hanging thread", 0), ("endless loading", 0), ("hanging loop", 1)])
+async def test_what_hangs_is_left_behind(tmp_path: Path, fault: str, code: int) -> None:
+    async with serving(tmp_path, fault=fault, shutdown={"grace_period": "1s" if code else "1h"}) as process:
+        await process.says("listening" if fault == "endless loading" else "model ready")
         os.kill(process.child.pid, signal.SIGTERM)
-        assert await process.ended() == 1
-    assert "what still runs is left behind" in process.logged[-1]["message"]
+        assert await process.ended() == code
+    assert "stopping" in str(process.logged)
+    assert ("what still runs is left behind" in str(process.logged)) == bool(code)
 
 
 async def test_a_second_signal_ends_the_process_at_once(tmp_path: Path) -> None:
