@@ -97,7 +97,7 @@ class Sidecar:
         """Load and warm the models.
 
         Raises:
-            ModelError: a model cannot be had.
+            ModelError: a model is not available.
         """
         self._loading = True
         await self.scorer.start()
@@ -158,10 +158,10 @@ async def running(config: Config) -> AsyncIterator[Sidecar]:
 
 
 def serve(config: Config, reload: ConfigSource | None = None) -> int:
-    """Run until SIGTERM or SIGINT; give the exit code.
+    """Run until SIGTERM or SIGINT; return the exit code.
 
     Raises:
-        StartupError: a port is taken, or the model cannot be had.
+        StartupError: a port is taken, or the model is not available.
     """
     writer = logs.configure(config.log_level)
     _take_descriptors()

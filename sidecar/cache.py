@@ -23,7 +23,7 @@ class ByteCache(Generic[Value]):
         self.misses = 0
 
     def get(self, key: Hashable) -> Value | None:
-        """Give a value and note its use, or None."""
+        """Return a value and note its use, or None."""
         with self._lock:
             found = self._values.get(key)
             if found is None:

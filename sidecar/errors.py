@@ -6,7 +6,7 @@
     +-- StartupError       (3)    the sidecar cannot start: port in use, missing tool, nothing to listen on
     |   +-- ModelError     (3)    the model cannot be found, loaded or trusted
     +-- UpstreamError      (4)    Elasticsearch did not answer: refused, reset, timed out, truncated
-    +-- ScoringError       (5)    scores could not be had in time; searches fail open on it
+    +-- ScoringError       (5)    scores were not available in time; searches fail open on it
         +-- QueueFull             admission refused the request
         +-- DeadlineExceeded      the time allowed ran out
         +-- BackendFailed         the model raised, or returned non-finite or too few scores
@@ -68,7 +68,7 @@ class UpstreamError(SidecarError):
 
 
 class ScoringError(SidecarError):
-    """Scores could not be had; ``reason`` is the short name used in headers and metrics."""
+    """Scores was not available; ``reason`` is the short name used in headers and metrics."""
 
     exit_code = 5
     reason: ClassVar[Reason]

@@ -29,9 +29,9 @@ class Reason(StrEnum):
     DISABLED = "disabled", "the request turned rescoring off"
     BODY_FORMAT = (
         "body_format",
-        "the body is declared as something other than JSON in UTF-8, or as nothing; it goes on byte for byte",
+        "the body is declared as something other than JSON in UTF-8, or as nothing; it is forwarded byte for byte",
     )
-    UNPARSABLE = "unparsable", "the body is not strict JSON, or has a key twice; it goes on byte for byte"
+    UNPARSABLE = "unparsable", "the body is not strict JSON, or has a key twice; it is forwarded byte for byte"
     ANSWER_FORMAT = "answer_format", "the answer is asked for as YAML, CBOR, SMILE or text"
     BAD_PARAMETERS = (
         "bad_parameters",

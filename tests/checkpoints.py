@@ -37,7 +37,7 @@ L6 = Shape(6, 768, 12, 3072)
 
 
 def vocabulary(size: int | None = None) -> list[str]:
-    """Give special tokens, characters, and the words of the standard library's own documentation."""
+    """Return special tokens, characters, and the words of the standard library's own documentation."""
     pieces = [
         *SPECIAL,
         *string.printable.lower().split()[0],
@@ -55,7 +55,7 @@ def vocabulary(size: int | None = None) -> list[str]:
 
 
 def wordpiece(tokens: list[str]) -> Tokenizer:
-    """Give a BERT tokenizer of these tokens."""
+    """Return a BERT tokenizer of these tokens."""
     ids = {token: i for i, token in enumerate(tokens)}
     tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)

@@ -61,19 +61,19 @@ class Feature:
 
 
 def with_body(name: str, *bodies: dict[str, Any], **row: Any) -> Feature:
-    """Give a row of requests that differ in their bodies; the query is theirs or `FOX`."""
+    """Return a row of requests that differ in their bodies; the query is theirs or `FOX`."""
     own = ("query", "retriever")
     searches = tuple(Search(body=b if any(k in b for k in own) else QUERY | b) for b in bodies)
     return _row(name, searches, row)
 
 
 def with_parameters(name: str, *parameters: str, **row: Any) -> Feature:
-    """Give a row of requests that differ in their parameters."""
+    """Return a row of requests that differ in their parameters."""
     return _row(name, tuple(Search(body=QUERY, parameters=p) for p in parameters), row)
 
 
 def with_searches(name: str, *searches: Search, **row: Any) -> Feature:
-    """Give a row of any requests."""
+    """Return a row of any requests."""
     return _row(name, searches, row)
 
 
@@ -83,7 +83,7 @@ def _row(name: str, searches: tuple[Search, ...], row: dict[str, Any]) -> Featur
 
 
 def nested(body: dict[str, Any]) -> Search:
-    """Give a request to the index with vectors and nested documents."""
+    """Return a request to the index with vectors and nested documents."""
     return Search(body=body, index="nested")
 
 
@@ -411,7 +411,7 @@ SENT = [(feature, search) for feature in FEATURES for search in feature.searches
 
 
 def link(test: str) -> str:
-    """Give a Markdown link to a test of the end-to-end suite."""
+    """Return a Markdown link to a test of the end-to-end suite."""
     file, _, name = test.partition("::")
     return f"[{file}](../tests/end_to_end/{file}) `{name}`"
 
@@ -430,7 +430,7 @@ def _of_endpoint(row: Endpoint) -> str:
 
 
 def updated(document: str) -> str:
-    """Give the page with both tables made current."""
+    """Return the page with both tables made current."""
     endpoints = _table("endpoint", list(map(_of_endpoint, compatibility_endpoints.ENDPOINTS)))
     rows = [_cells(feature.name, feature.outcome, feature.note, feature.test) for feature in FEATURES]
     return replaced(replaced(document, "endpoints", endpoints), "features", _table("feature", rows))

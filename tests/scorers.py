@@ -54,12 +54,12 @@ class GivenScorer:
 
 
 def falling(request: ScoreRequest) -> list[float]:
-    """Give the last document the best score."""
+    """Return the last document the best score."""
     return [float(i) for i in range(len(request.documents))]
 
 
 def raising(problem: Exception) -> Give:
-    """Give a function that raises."""
+    """Return a function that raises."""
 
     def give(request: ScoreRequest) -> list[float]:
         raise problem

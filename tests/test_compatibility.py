@@ -1,4 +1,4 @@
-"""The table of docs/elasticsearch-compatibility.md, held against what the code decides for each of its requests."""
+"""The table of docs/elasticsearch-compatibility.md, checked against what the code decides for each of its requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation, held against the code: links, dependencies, reasons, metrics."""
+"""The documentation, checked against the code: links, dependencies, reasons, metrics."""
 
 from __future__ import annotations
 

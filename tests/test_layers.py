@@ -1,4 +1,4 @@
-"""The architecture, held against the imports: which package may know which, what is pure, how long a module is."""
+"""The architecture, checked against the imports: which package may know which, what is pure, how long a module is."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def _row(each: Any, times: list[float], documents: int, flops: float, peak: floa
 
 
 def _ratios(rows: Sequence[dict[str, Any]], times: dict[str, list[float]]) -> dict[str, Any]:
-    """Give the ratio of each of ours to the default and the best fp32 peer: the median over rounds."""
+    """Return the ratio of each of ours to the default and the best fp32 peer: the median over rounds."""
     peers = [row for row in rows if not row["ours"] and row["exact"]]
     best = max(peers, key=lambda row: row["documents_per_second"])["name"]
 

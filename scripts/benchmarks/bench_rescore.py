@@ -21,7 +21,7 @@ _STAGE = re.compile(rb"(es|queue|tokenize|model);dur=([\d.]+)")
 
 
 def split(latencies: list[float], heads: list[bytes]) -> dict[str, Any]:
-    """Give p50 and p95 of the whole, and the mean of each stage, in milliseconds; and the share of the rest."""
+    """Return p50 and p95 of the whole, and the mean of each stage, in milliseconds; and the share of the rest."""
     stages: dict[str, list[float]] = {"es": [], "queue": [], "tokenize": [], "model": [], "rest": []}
     for seconds, head in zip(latencies, heads, strict=True):
         if b"X-Rescore: reranked" not in head:

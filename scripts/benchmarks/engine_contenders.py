@@ -143,7 +143,7 @@ def _sentence_transformers(
 
 
 def _fastest(score: Score, sample: Request) -> float:
-    """Give the shorter of two runs, in seconds."""
+    """Return the shorter of two runs, in seconds."""
     times = []
     for _ in range(2):
         started = time.perf_counter()
@@ -207,14 +207,14 @@ def _onnxruntime(directory: Path, sample: Request) -> Contender:
 
 
 def torch_threads() -> int:
-    """Give the threads that all contenders were given."""
+    """Return the threads that all contenders were given."""
     import torch
 
     return torch.get_num_threads()
 
 
 def _inputs(encoded: Sequence[Any]) -> dict[str, npt.NDArray[np.int64]]:
-    """Give ids, mask and types padded to the longest, `(pairs, longest)`."""
+    """Return ids, mask and types padded to the longest, `(pairs, longest)`."""
     shape = (len(encoded), max(len(e.ids) for e in encoded))
     parts = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
     inputs = {name: np.zeros(shape, np.int64) for name in parts}

@@ -21,14 +21,14 @@ _ROWS = 2048
 
 
 def timed(work: Callable[[], Any]) -> float:
-    """Give how long one call takes, in seconds."""
+    """Return how long one call takes, in seconds."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def gemm_peak(shape: Shape, device: str, dtype: str, threads: int) -> float:
-    """Give flop/s of the shape's own matrix products, 2048 tokens tall: the best of many runs."""
+    """Return flop/s of the shape's own matrix products, 2048 tokens tall: the best of many runs."""
     import torch
 
     torch.set_num_threads(threads)
@@ -137,7 +137,7 @@ print(json.dumps({"mb": sizes["VmRSS"], "most_mb": sizes["VmHWM"], "torch_import
 
 
 def memory(directory: Path, work: Sequence[Request], **settings: Any) -> dict[str, Any]:
-    """Give the resident memory of a fresh process that scored these requests."""
+    """Return the resident memory of a fresh process that scored these requests."""
     given = {
         "model": str(directory),
         "settings": {"cache_dir": str(directory / "cache"), **settings},
@@ -151,7 +151,7 @@ def memory(directory: Path, work: Sequence[Request], **settings: Any) -> dict[st
 
 
 def mean_tokens(directory: Path, work: Sequence[Request]) -> float:
-    """Give the mean length of pairs, in tokens."""
+    """Return the mean length of pairs, in tokens."""
     from sidecar.scoring.local.tokenization import PairTokenizer, load_tokenizer
 
     tokenizer = PairTokenizer(load_tokenizer(directory), 512)

@@ -71,7 +71,7 @@ def checkpoint(shape: Shape, directory: Path) -> Path:
 
 
 def requests(count: int, *, long: bool = False, documents: int = 100) -> list[Request]:
-    """Give requests: 6 words each query, documents log-normal about 45 words, or all beyond 512 tokens."""
+    """Return requests: 6 words each query, documents log-normal about 45 words, or all beyond 512 tokens."""
     vocabulary = (_TOKENIZER / "vocab.txt").read_text(encoding="utf-8").splitlines()
     whole = [word for word in vocabulary if word.isascii() and word.isalpha() and len(word) > 1]
     rare = [first + second for first, second in zip(whole[3000::3], whole[5000::3], strict=False)]  # of several tokens

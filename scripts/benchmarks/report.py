@@ -15,7 +15,7 @@ import numpy as np
 
 
 def percentile(seconds: Sequence[float], share: float) -> float:
-    """Give a percentile of times, in milliseconds."""
+    """Return a percentile of times, in milliseconds."""
     return float(np.percentile(np.asarray(seconds), share)) * 1000
 
 

@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[2]
 
 @contextlib.contextmanager
 def elasticsearch(given: str | None) -> Iterator[str]:
-    """Give the URL of a node: the one given, or one of our own for the length of the block."""
+    """Yield the URL of a node: the one given, or one of our own for the length of the block."""
     if given:
         yield given
         return
@@ -74,7 +74,7 @@ def fill(url: str, index: str, documents: list[dict[str, Any]]) -> None:
 
 
 def search_body(query: str, size: int) -> bytes:
-    """Give a match query on `text`."""
+    """Return a match query on `text`."""
     return json.dumps({"size": size, "query": {"match": {"text": query}}}).encode()
 
 

@@ -23,14 +23,14 @@ class Texts:
         return "".join(self._random.choice(_SYLLABLES, self._random.integers(1, 4)))
 
     def words(self, count: int) -> str:
-        """Give so many words."""
+        """Return so many words."""
         return " ".join(self._random.choice(self._words, count, p=self._weights))
 
     def passage(self, mean: float = 56.0, spread: float = 0.5, longest: int = 400) -> str:
-        """Give a passage whose length in words is log-normal about ``mean``."""
+        """Return a passage whose length in words is log-normal about ``mean``."""
         count = self._random.lognormal(np.log(mean) - spread**2 / 2, spread)
         return self.words(max(5, min(int(count), longest)))
 
     def document(self) -> dict[str, Any]:
-        """Give a document with a passage."""
+        """Return a document with a passage."""
         return {"text": self.passage()}

@@ -96,7 +96,7 @@ async def _evaluate(judged: Judged, url: str, args: argparse.Namespace) -> Evalu
 
 @contextlib.contextmanager
 def _node(args: argparse.Namespace) -> Iterator[str]:
-    """Give a node's URL: the one given, or one whose data stays, so that what was asked stays known."""
+    """Yield a node's URL: the one given, or one whose data stays, so that what was asked stays known."""
     if args.elasticsearch:
         yield args.elasticsearch
         return

@@ -34,14 +34,14 @@ class Judged:
     qrels: Qrels
 
     def sample(self, count: int | None) -> dict[str, str]:
-        """Give a seeded sample of the queries, all of them for None; a smaller one is part of a larger one."""
+        """Return a seeded sample of the queries, all of them for None; a smaller one is part of a larger one."""
         ids = list(self.queries)
         random.Random(SEED).shuffle(ids)
         return {query: self.queries[query] for query in ids[:count]}
 
 
 def scifact(data: Path) -> Judged:
-    """Give SciFact: 5,183 abstracts, the 300 claims of BEIR's test part."""
+    """Return SciFact: 5,183 abstracts, the 300 claims of BEIR's test part."""
     rows = (data / "scifact" / "beir" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
     documents = {row["_id"]: {"title": row["title"], "text": row["text"]} for row in map(json.loads, rows)}
     test = list(collections.scifact(data, "test"))
@@ -58,7 +58,7 @@ def scifact(data: Path) -> Judged:
 
 
 def movies(data: Path) -> Judged:
-    """Give the movies: 9,750 documents, queries of movies that were held out of training."""
+    """Return the movies: 9,750 documents, queries of movies that were held out of training."""
     settings = json.loads((data / "msrd-movies" / "movies-index-settings.json").read_text(encoding="utf-8"))
     test = list(collections.movies(data, "test"))
     chosen = random.Random(SEED).sample(test, _MOVIE_QUERIES)
@@ -77,7 +77,7 @@ def movies(data: Path) -> Judged:
 
 
 def general(data: Path) -> Judged:
-    """Give the held-out general questions: the passages and sentences around them, those that answer graded 1."""
+    """Return the held-out general questions: the passages and sentences around them, those that answer graded 1."""
     groups = list(collections.questions(data, held_out=True))
     texts = {_id(text): text for group in groups for text in (*group.positives, *group.negatives)}
     chosen = random.Random(SEED).sample(range(len(groups)), _QUESTIONS)

@@ -146,7 +146,7 @@ def _compare(witness: Witness, taken: list[tuple[str, str]], findings: Findings)
 
 
 def _own(target: str) -> bool:
-    """Tell whether the sidecar asks this by itself, with a client's credentials."""
+    """Return whether the sidecar asks this by itself, with a client's credentials."""
     return target.startswith(_OWN) or _FIELD_TYPES in target
 
 

@@ -1,4 +1,4 @@
-"""Generated searches through a sidecar, held against the node's own answers: the laws are the oracle.
+"""Generated searches through a sidecar, checked against the node's own answers: the laws are the oracle.
 
 Each round has mappings of its own; each case is a search that clients walk through page by page, all of one round at
 the same time. What breaks a law is made smaller, and printed as a request that can be repeated.

@@ -116,7 +116,7 @@ _MUTATORS: tuple[Callable[[bytes, Random], bytes], ...] = (
 
 
 def case(random: Random) -> list[bytes]:
-    """Give the pieces that one client sends: noise now and then, else a valid request changed a few times."""
+    """Return the pieces that one client sends: noise now and then, else a valid request changed a few times."""
     if random.random() < 0.05:
         return split(random.randbytes(random.randint(1, 300)), random)
     data = random.choice(VALID)

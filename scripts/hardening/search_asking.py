@@ -215,7 +215,7 @@ class Asker:
         return [] if one == two else [Violation("what is shown decides the order", f"{one} became {two}")]
 
     async def _steady(self, made: Case, walks: Sequence[Sequence[Page]], pit: str) -> bool:
-        """Tell whether the node answers the same once more."""
+        """Return whether the node answers the same once more."""
         if made.kind == "msearch":
             again = [await self._several(made, [(page.start, page.size) for page in pages]) for pages in walks]
         else:

@@ -1,4 +1,4 @@
-"""The laws that searches through the sidecar are held against. Pure: answers in, violations out.
+"""The laws that searches through the sidecar are checked against. Pure: answers in, violations out.
 
 The node's own answer to the same page is the truth. The first W hits of the list may be permuted, `_score`,
 `max_score` and `took` may differ, nothing else; an answer that is said to be passed is the node's own.
@@ -77,7 +77,7 @@ class Question:
     """What the laws need to know of a search.
 
     ``pools`` are the node's own list from its start, as long as the window, by the size of the page for which it
-    was asked; a list that cannot be had is not there. ``texts`` are the documents' texts by the hits' names.
+    was asked; a list that is not available is not there. ``texts`` are the documents' texts by the hits' names.
     ``size_matters``: another size of pages gives another list.
     """
 

@@ -185,7 +185,7 @@ CONTENT_PARAMETERS: dict[str, tuple[str, ...]] = {
 
 
 def size_matters(value: Any) -> bool:
-    """Tell whether a body holds `knn` without `k`, which takes as many neighbours as hits are asked for."""
+    """Return whether a body holds `knn` without `k`, which takes as many neighbours as hits are asked for."""
     if isinstance(value, list):
         return any(size_matters(item) for item in value)
     if not isinstance(value, dict):

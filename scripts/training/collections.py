@@ -40,12 +40,12 @@ def detokenized(text: str) -> str:
 
 
 def scifact_corpus(data: Path) -> dict[str, str]:
-    """Give SciFact's abstracts, title first, by id."""
+    """Return SciFact's abstracts, title first, by id."""
     return {row["_id"]: f"{row['title']} {row['text']}" for row in _lines(data / "scifact" / "beir" / "corpus.jsonl")}
 
 
 def scifact(data: Path, part: str) -> Iterator[tuple[str, str, dict[str, int]]]:
-    """Give (query id, claim, grades by document id) of the ``train`` or ``test`` part."""
+    """Yield (query id, claim, grades by document id) of the ``train`` or ``test`` part."""
     grades: dict[str, dict[str, int]] = defaultdict(dict)
     with (data / "scifact" / "beir" / f"qrels.{part}.tsv").open() as rows:
         for row in csv.DictReader(rows, delimiter="\t"):
@@ -56,18 +56,18 @@ def scifact(data: Path, part: str) -> Iterator[tuple[str, str, dict[str, int]]]:
 
 
 def movie_corpus(data: Path) -> dict[str, dict[str, Any]]:
-    """Give the movies' documents by id."""
+    """Return the movies' documents by id."""
     return {row["id"]: row for row in _lines(data / "msrd-movies" / "movies-corpus.jsonl.gz")}
 
 
 def movie_text(movie: dict[str, Any]) -> str:
-    """Give a movie as one text, in the field order that the mapping of the evaluation uses."""
+    """Return a movie as one text, in the field order that the mapping of the evaluation uses."""
     values = (movie.get(name) for name in MOVIE_FIELDS)
     return " ".join(" ".join(v[:10]) if isinstance(v, list) else str(v) for v in values if v)
 
 
 def movies(data: Path, part: str) -> Iterator[tuple[str, str, dict[str, int]]]:
-    """Give (query id, query, 0/1 grades by movie id) of the ``train`` or ``test`` part."""
+    """Yield (query id, query, 0/1 grades by movie id) of the ``train`` or ``test`` part."""
     grades: dict[str, dict[str, int]] = defaultdict(dict)
     texts: dict[str, str] = {}
     with gzip.open(data / "msrd-movies" / "movies-judgments.tsv.gz", "rt", encoding="utf-8") as rows:
@@ -80,7 +80,7 @@ def movies(data: Path, part: str) -> Iterator[tuple[str, str, dict[str, int]]]:
 
 
 def questions(data: Path, *, held_out: bool = False) -> Iterator[Group]:
-    """Give the general question collections' groups; ``held_out`` gives the part never trained on."""
+    """Yield the general question collections' groups; ``held_out`` gives the part never trained on."""
     for group in _all_questions(data):
         if is_test_question(group.query) == held_out:
             yield group

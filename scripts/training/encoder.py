@@ -15,7 +15,7 @@ _TOKENS = 16_384
 
 
 def pretrained_dir() -> Path:
-    """Give the folder of the pretrained encoder.
+    """Return the folder of the pretrained encoder.
 
     Raises:
         SystemExit: the training dependency is not installed.
@@ -55,6 +55,6 @@ class SentenceEncoder:
         return torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
 
     def similarities(self, query: str, texts: Iterable[str]) -> list[float]:
-        """Give the cosine of ``query`` and each text; all must be prepared."""
+        """Return the cosine of ``query`` and each text; all must be prepared."""
         vector = self._vectors[query]
         return [round(float(vector @ self._vectors[text]), 4) for text in texts]

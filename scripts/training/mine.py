@@ -28,7 +28,7 @@ _MAPPINGS = {"properties": {"text": {"type": "text", "analyzer": "english"}}}
 
 
 def groups(data: Path, rng: random.Random) -> list[Group]:
-    """Give the training groups of all collections, a seeded sample of the large ones."""
+    """Return the training groups of all collections, a seeded sample of the large ones."""
     by_collection: dict[str, list[Group]] = {}
     for group in (*collections.questions(data), *_scifact(data), *_movies(data, rng)):
         by_collection.setdefault(group.collection, []).append(group)
@@ -54,7 +54,7 @@ def _movies(data: Path, rng: random.Random) -> Iterator[Group]:
 
 
 def corpora(found: Iterable[Group], data: Path) -> dict[str, list[str]]:
-    """Give the distinct texts of each collection, which negatives are mined from."""
+    """Return the distinct texts of each collection, which negatives are mined from."""
     texts: dict[str, dict[str, None]] = {"scifact": dict.fromkeys(collections.scifact_corpus(data).values())}
     for group in found:
         if group.collection != "movies":

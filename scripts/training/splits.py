@@ -10,17 +10,17 @@ _HELD_OUT_QUESTIONS = 10
 
 
 def percent(name: str) -> int:
-    """Give a number from 0 to 99 that depends on ``name`` alone, uniform over names."""
+    """Return a number from 0 to 99 that depends on ``name`` alone, uniform over names."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % 100
 
 
 def is_test_movie(movie_id: str) -> bool:
-    """Tell whether a movie is held out (20 % of them)."""
+    """Return whether a movie is held out (20 % of them)."""
     return percent(f"movie:{movie_id}") < _HELD_OUT_MOVIES
 
 
 def movie_part(positives: Iterable[str]) -> str | None:
-    """Give ``train`` or ``test`` for a query by the movies that are right for it, None when it has both.
+    """Return ``train`` or ``test`` for a query by the movies that are right for it, None when it has both.
 
     Queries of one movie are near-duplicates, so the movies are split and not the queries; a query with
     right answers on both sides belongs to neither.
@@ -32,5 +32,5 @@ def movie_part(positives: Iterable[str]) -> str | None:
 
 
 def is_test_question(question: str) -> bool:
-    """Tell whether a general question is held out as a check on queries like none trained on (10 %)."""
+    """Return whether a general question is held out as a check on queries like none trained on (10 %)."""
     return percent(f"question:{question.strip().lower()}") < _HELD_OUT_QUESTIONS

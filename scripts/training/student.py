@@ -17,7 +17,7 @@ _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def kept_tokens(vocabulary: dict[str, int], texts: Iterable[str], tokenizer: Tokenizer, size: int) -> list[str]:
-    """Give the ``size`` tokens to keep, in their old order.
+    """Return the ``size`` tokens to keep, in their old order.
 
     Single characters stay, so that any Latin word still decomposes; then the tokens seen in ``texts`` by
     their count; then what the old vocabulary holds first (its order is roughly by frequency).
@@ -61,7 +61,7 @@ def write_tokenizer(source: Path, target: Path, tokens: list[str], max_length: i
 
 
 def build(source: Path, tokens: list[str], old_ids: dict[str, int]) -> BertForSequenceClassification:
-    """Give the student with the encoder's weights for the kept layers and tokens, and a fresh head."""
+    """Return the student with the encoder's weights for the kept layers and tokens, and a fresh head."""
     teacher = BertModel.from_pretrained(source)
     config = BertConfig.from_pretrained(source)
     config.vocab_size, config.num_hidden_layers, config.num_labels = len(tokens), len(LAYERS), 1

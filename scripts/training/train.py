@@ -37,13 +37,13 @@ class Settings:
 
 
 def schedule(step: int, total: int, warm_up: float) -> float:
-    """Give the share of the learning rate: linear up, then linear down to zero."""
+    """Return the share of the learning rate: linear up, then linear down to zero."""
     start = max(1, int(total * warm_up))
     return (step + 1) / start if step < start else max(0.0, (total - step) / max(1, total - start))
 
 
 def batches(path: Path, settings: Settings) -> list[list[dict[str, Any]]]:
-    """Give all batches in training order: groups of like length together, the batches shuffled."""
+    """Return all batches in training order: groups of like length together, the batches shuffled."""
     rng = random.Random(settings.seed)
     rows = list(_rows(path, settings.texts))
     cut: list[list[dict[str, Any]]] = []
@@ -57,7 +57,7 @@ def batches(path: Path, settings: Settings) -> list[list[dict[str, Any]]]:
 
 
 def _rows(path: Path, texts: int) -> Iterator[dict[str, Any]]:
-    """Give the mined groups (already shuffled), the first so many of the large collections."""
+    """Yield the mined groups (already shuffled), the first so many of the large collections."""
     counts: dict[str, int] = {}
     with path.open(encoding="utf-8") as lines:
         for line in lines:
@@ -85,7 +85,7 @@ def collate(tokenizer: Tokenizer, rows: list[dict[str, Any]]) -> dict[str, torch
 
 
 def loss_of(logits: torch.Tensor, rows: list[dict[str, Any]]) -> torch.Tensor:
-    """Give the mean over groups of the listwise cross-entropy and the divergence from the teacher."""
+    """Return the mean over groups of the listwise cross-entropy and the divergence from the teacher."""
     losses, start = [], 0
     for row in rows:
         end = start + len(row["texts"])
@@ -98,7 +98,7 @@ def loss_of(logits: torch.Tensor, rows: list[dict[str, Any]]) -> torch.Tensor:
 
 
 def optimizer_of(model: BertForSequenceClassification, rate: float) -> torch.optim.AdamW:
-    """Give the optimizer. Word embeddings stay as they are: they are most of the weights and well trained."""
+    """Return the optimizer. Word embeddings stay as they are: they are most of the weights and well trained."""
     model.bert.embeddings.word_embeddings.weight.requires_grad_(False)
     head = [*model.classifier.parameters(), *(p for name, p in model.named_parameters() if ".pooler." in name)]
     fresh = {id(parameter) for parameter in head}

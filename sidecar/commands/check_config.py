@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def effective(config: Config) -> str:
-    """Give the configuration as YAML, defaults filled in, passwords hidden, durations in seconds."""
+    """Return the configuration as YAML, defaults filled in, passwords hidden, durations in seconds."""
     import yaml
 
     shown = config.model_dump(mode="json")

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo.
 
     Raises:
-        SidecarError: something needed cannot be had.
+        SidecarError: something needed is not available.
     """
     started = time.monotonic()
     from elasticsearch import ApiError, TransportError

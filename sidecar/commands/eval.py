@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: a file or a flag is wrong.
         ConfigError: the configuration is wrong, or covers not what is searched.
-        StartupError: the extra `eval` is not installed, or a model cannot be had.
+        StartupError: the extra `eval` is not installed, or a model is not available.
         SidecarError: Elasticsearch refuses the searches, or does not answer.
     """
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
@@ -109,7 +109,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _experiment(args: argparse.Namespace) -> tuple[Experiment, Qrels, list[str], list[str]]:
-    """Give the experiment, the judgments, the measures, and notes for the user; nothing is asked yet."""
+    """Return the experiment, the judgments, the measures, and notes for the user; nothing is asked yet."""
     from sidecar.evaluation.asking import query_bodies, readers
     from sidecar.evaluation.asking.experiment import Experiment
     from sidecar.evaluation.asking.systems import sweep, systems
@@ -140,7 +140,7 @@ def _experiment(args: argparse.Namespace) -> tuple[Experiment, Qrels, list[str],
 
 
 def _mapped(args: argparse.Namespace) -> tuple[Config, IndexMapping]:
-    """Give the configuration and the mapping of the index that is searched."""
+    """Return the configuration and the mapping of the index that is searched."""
     config = _configuration(args, args.index)
     found = match(config.indices, args.index.split(","))
     if isinstance(found, Reason):
@@ -168,7 +168,7 @@ def _configuration(args: argparse.Namespace, pattern: str) -> Config:
 
 
 def _judged(queries: dict[str, str], qrels: Qrels, args: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
-    """Give the queries that have judgments, or a sample of them, and what is left out."""
+    """Return the queries that have judgments, or a sample of them, and what is left out."""
     both = [query for query in queries if query in qrels]
     if not both:
         examples = f"such as {next(iter(queries))!r} and {next(iter(qrels))!r}"

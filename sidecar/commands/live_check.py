@@ -110,7 +110,7 @@ def _typed(where: str, name: str, known: Mapping[str, Mapping[str, Any]]) -> Fin
 
 
 def flatten(mappings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give each field's dotted path and definition: sub-objects, nested, multi- and runtime fields."""
+    """Yield each field's dotted path and definition: sub-objects, nested, multi- and runtime fields."""
     for children in ("properties", "fields", "runtime"):
         for name, field in (mappings.get(children) or {}).items():
             yield prefix + name, field

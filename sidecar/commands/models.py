@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Run one of them.
 
     Raises:
-        ModelError: the model cannot be had or used.
+        ModelError: the model is not available or cannot be used.
     """
     return {"list": _list, "pull": _pull, "check": _check}[args.action](args)
 

@@ -40,7 +40,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 
 def overrides(args: argparse.Namespace) -> dict[str, Any]:
-    """Give the flags as the nested keys they stand for; those not given are left out."""
+    """Return the flags as the nested keys they stand for; those not given are left out."""
     given: dict[str, Any] = {"listen": args.listen, "admin": args.admin}
     if args.upstream:
         given["upstream"] = {"urls": args.upstream}
@@ -54,7 +54,7 @@ def overrides(args: argparse.Namespace) -> dict[str, Any]:
 def configuration(
     file: Path | None, over: Mapping[str, Any], environ: Mapping[str, str] = os.environ
 ) -> tuple[Config, ConfigSource | None]:
-    """Give the configuration, and its file as a source to watch where there is one.
+    """Return the configuration, and its file as a source to watch where there is one.
 
     Raises:
         ConfigError: it is wrong.

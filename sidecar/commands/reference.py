@@ -24,7 +24,7 @@ _ANNOTATED_NAMES = {float: "time", int: "size"}
 
 
 def schema_text() -> str:
-    """Give the JSON schema of configuration files, as `configs/schema.json` holds it."""
+    """Return the JSON schema of configuration files, as `configs/schema.json` holds it."""
     return json.dumps(_with_short_forms(Config.model_json_schema()), indent=2) + "\n"
 
 
@@ -42,7 +42,7 @@ def _with_short_forms(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def keys(section: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Give every key with its dotted path; `NAME` is a key that the user chooses, `[]` a list entry."""
+    """Yield every key with its dotted path; `NAME` is a key that the user chooses, `[]` a list entry."""
     for name, field in section.model_fields.items():
         path = prefix + name
         yield path, field
@@ -63,7 +63,7 @@ def _below(annotation: Any) -> tuple[type[Section] | None, str]:
 
 
 def tables() -> str:
-    """Give the documentation's tables: one for each top-level section, and one for the plain keys."""
+    """Return the documentation's tables: one for each top-level section, and one for the plain keys."""
     rows: dict[str, list[str]] = {}
     for path, field in keys():
         head = path.partition(".")[0] if _below(Config.model_fields[path.partition(".")[0]].annotation)[0] else ""
@@ -111,20 +111,20 @@ def _default(field: FieldInfo) -> str:
 
 
 def reason_table() -> str:
-    """Give the documentation's table of reasons why a search is not rescored."""
+    """Return the documentation's table of reasons why a search is not rescored."""
     rows = [f"| `{reason}` | {reason.description.replace('|', chr(92) + '|')} |" for reason in sorted(Reason)]
     return "\n".join(["| reason | meaning |", "|---|---|", *rows, ""])
 
 
 def updated(document: str) -> str:
-    """Give a Markdown document with its generated parts made current."""
+    """Return a Markdown document with its generated parts made current."""
     for mark, part in (("keys", tables), ("reasons", reason_table), ("models", markdown)):
         document = replaced(document, mark, part())
     return document
 
 
 def replaced(document: str, mark: str, part: str) -> str:
-    """Give a Markdown document with the part between the comments of this mark replaced."""
+    """Return a Markdown document with the part between the comments of this mark replaced."""
     begin, end = f"<!-- generated: {mark} -->", f"<!-- /generated: {mark} -->"
     text = f"{begin}\n\n{part}\n{end}"
     return re.sub(f"{begin}.*{end}", lambda _: text, document, flags=re.DOTALL)

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         SidecarError: the input cannot be read, or a line is not what is expected.
-        ModelError: the model cannot be had.
+        ModelError: the model is not available.
     """
     names = Names(args.query, args.field, args.name)
     with _input(args.file) as source, _output(args.output, args.file) as target:
@@ -162,7 +162,7 @@ def _output(file: Path | None, source: str) -> Iterator[IO[str]]:
 
 @contextlib.contextmanager
 def _progress(file: str) -> Iterator[Any]:
-    """Show a bar of the bytes read, on a terminal only; give what advances it."""
+    """Show a bar of the bytes read, on a terminal only; return what advances it."""
     from rich.console import Console
     from rich.progress import Progress
 

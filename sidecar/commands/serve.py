@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: the configuration is wrong, or there is nothing to rescore.
-        StartupError: a port is taken, or the model cannot be had.
+        StartupError: a port is taken, or the model is not available.
     """
     config, source = configuration(args.config, overrides(args))
     if not config.indices and args.config is None:

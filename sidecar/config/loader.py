@@ -94,7 +94,7 @@ def _problems(
 
 
 def _line(path: Path, lines: Mapping[Path, int]) -> int:
-    """Give the line of a path, or of the nearest thing around it; 0 when the text has nothing of it."""
+    """Return the line of a path, or of the nearest thing around it; 0 when the text has nothing of it."""
     while path and path not in lines:
         path = path[:-1]
     return lines[path] if path else 0

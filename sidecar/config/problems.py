@@ -32,7 +32,7 @@ _MAX_SHOWN = 60
 
 
 def describe(error: Mapping[str, Any]) -> str:
-    """Give one problem as `path: found ...; expected ...`."""
+    """Return one problem as `path: found ...; expected ...`."""
     path: Path = tuple(error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{dotted(path)}: {_unknown_key(path)}"
@@ -45,12 +45,12 @@ def describe(error: Mapping[str, Any]) -> str:
 
 
 def is_echo(error: Mapping[str, Any]) -> bool:
-    """Say whether an error only repeats others: a list is too short since its entries are wrong."""
+    """Return whether an error only repeats others: a list is too short since its entries are wrong."""
     return error["type"] == "too_short" and bool(error["input"])
 
 
 def did_you_mean(word: Any, known: list[str]) -> str:
-    """Give `; did you mean 'x'?`, or nothing when no known word is close."""
+    """Return `; did you mean 'x'?`, or nothing when no known word is close."""
     close = difflib.get_close_matches(str(word), known, n=2, cutoff=0.6)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
@@ -96,7 +96,7 @@ def _holds_secret(annotation: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Give the value as YAML flow text, cut short, and what it is where that is not plain to see."""
+    """Return the value as YAML flow text, cut short, and what it is where that is not plain to see."""
     if value is None:
         return "nothing (null)"
     text = json.dumps(_redacted(value), ensure_ascii=False, default=str)
@@ -112,7 +112,7 @@ def _redacted(value: Any) -> Any:
 
 
 def section_at(path: Path) -> type[Section] | None:
-    """Give the section that a path leads to, or None when it leads elsewhere."""
+    """Return the section that a path leads to, or None when it leads elsewhere."""
     current: Any = Config
     for part in path:
         section = _section_in(current)
@@ -125,7 +125,7 @@ def section_at(path: Path) -> type[Section] | None:
 
 
 def _section_in(annotation: Any) -> type[Section] | None:
-    """Give the section class in an annotation such as `dict[str, IndexMapping]` or `Passages | None`."""
+    """Return the section class in an annotation such as `dict[str, IndexMapping]` or `Passages | None`."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     return next((found for part in get_args(annotation) if (found := _section_in(part))), None)

@@ -54,7 +54,7 @@ class ConfigSource:
         return self._current
 
     def stats(self) -> dict[str, float]:
-        """Give the counters, for the metrics."""
+        """Return the counters, for the metrics."""
         return {"reloads_total": float(self._reloads), "failures_total": float(self._failures)}
 
     async def watch(
@@ -79,7 +79,7 @@ class ConfigSource:
                     await self._reload(apply)
 
     def _changed(self) -> bool:
-        """Tell whether the file differs from what was loaded last, and stands still."""
+        """Return whether the file differs from what was loaded last, and stands still."""
         before, self._found = self._found, self._fingerprint()
         return self._found == before and self._found != self._seen
 
@@ -106,7 +106,7 @@ class ConfigSource:
 
 
 def carry_over(running: Config | None, loaded: Config) -> tuple[Config, list[str]]:
-    """Give the configuration to run now, and the sections of ``loaded`` that wait for a restart. Pure.
+    """Return the configuration to run now, and the sections of ``loaded`` that wait for a restart. Pure.
 
     Raises:
         ConfigError: an index mapping names a model that only a restart would load, or all mappings are gone.
@@ -126,7 +126,7 @@ def carry_over(running: Config | None, loaded: Config) -> tuple[Config, list[str
 
 
 def _emptied(running: Config, loaded: Config) -> bool:
-    """Tell whether the mappings are gone without a word: a file that means it says `indices: {}`."""
+    """Return whether the mappings are gone without a word: a file that means it says `indices: {}`."""
     return bool(running.indices) and "indices" not in loaded.model_fields_set
 
 
@@ -137,7 +137,7 @@ async def _pause(asked: asyncio.Event, interval: float) -> None:
 
 @contextlib.asynccontextmanager
 async def _hangup() -> AsyncIterator[asyncio.Event]:
-    """Give an event that SIGHUP sets; where signals cannot be had (another thread, Windows) it never is."""
+    """Yield an event that SIGHUP sets; where signals is not available (another thread, Windows) it never is."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.suppress(*_NO_SIGNALS):

@@ -166,6 +166,6 @@ class _Reader:
 
 
 def dotted(path: Path) -> str:
-    """Give a path as people write it: `indices.articles.fields.0.name`; parts that hold dots are quoted."""
+    """Return a path as people write it: `indices.articles.fields.0.name`; parts that hold dots are quoted."""
     parts = (f'"{part}"' if isinstance(part, str) and "." in part else str(part) for part in path)
     return ".".join(parts) or "configuration"

@@ -36,14 +36,14 @@ class Collection:
 
 
 def standard_library(questions: Sequence[str] = ()) -> Collection:
-    """Give the standard library's documentation.
+    """Return the standard library's documentation.
 
     Raises:
         SidecarError: this Python came without its sources.
     """
     documents = [(each.id, {**asdict(each), "name": each.id}) for each in passages()]
     if not documents:
-        raise SidecarError("this Python has no library sources to index; give a file of your own with --file")
+        raise SidecarError("this Python has no library sources to index; return a file of your own with --file")
     return Collection(
         "sidecar-demo-python-docs",
         documents,
@@ -105,6 +105,6 @@ def _names(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def shown_text(source: dict[str, Any], field: str) -> str:
-    """Give a field's text on one line."""
+    """Return a field's text on one line."""
     value = source.get(field)
     return " ".join(str(value).split()) if value is not None else ""

@@ -23,7 +23,7 @@ class Shown:
 
     @property
     def moved(self) -> int:
-        """Give by how many ranks the hit rose; negative: fell."""
+        """Return by how many ranks the hit rose; negative: fell."""
         return (self.before or self.rank) - self.rank
 
 
@@ -39,7 +39,7 @@ class Comparison:
 
 
 def search_body(question: str, collection: Collection, size: int) -> dict[str, Any]:
-    """Give the search that both sides get: BM25 over all fields as if they were one."""
+    """Return the search that both sides get: BM25 over all fields as if they were one."""
     fields = list(collection.fields)
     return {"query": {"combined_fields": {"query": question, "fields": fields}}, "size": size}
 

@@ -42,10 +42,10 @@ class Options:
 
 
 async def demo(collection: Collection, options: Options, console: Console, started: float) -> int:
-    """Run the demo; give the exit code. ``started`` is the monotonic time at which the command began.
+    """Run the demo; return the exit code. ``started`` is the monotonic time at which the command began.
 
     Raises:
-        SidecarError: something needed cannot be had.
+        SidecarError: something needed is not available.
     """
     _stop_on_signals()
     async with _upstream(options, console) as upstream:
@@ -60,7 +60,7 @@ async def demo(collection: Collection, options: Options, console: Console, start
 
 
 def configuration(collection: Collection, upstream: str, model: str) -> Config:
-    """Give the sidecar's configuration: free loopback ports, one mapping."""
+    """Return the sidecar's configuration: free loopback ports, one mapping."""
     loopback = {"host": "127.0.0.1", "port": 0}
     return Config.model_validate(
         {

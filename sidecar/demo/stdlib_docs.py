@@ -58,7 +58,7 @@ class Passage:
 
     @property
     def id(self) -> str:
-        """Give the document's id."""
+        """Return the document's id."""
         return self.name if self.part == 1 else f"{self.name}#{self.part}"
 
 
@@ -75,7 +75,7 @@ def passages(root: Path | None = None) -> list[Passage]:
 
 
 def module_name(path: Path) -> str | None:
-    """Give the module's public name, or None when it is private, a test, or not of the library."""
+    """Return the module's public name, or None when it is private, a test, or not of the library."""
     parts = [*path.parts[:-1], path.stem] if path.stem != "__init__" else list(path.parts[:-1])
     if not parts or _SKIPPED_PARTS.intersection(parts) or not all(part.isidentifier() for part in parts):
         return None
@@ -105,7 +105,7 @@ def _documented(node: ast.Module | Documented, module: str, name: str, signature
 
 
 def signature_of(node: Documented) -> str:
-    """Give `name(arguments) -> result`, or `class name(bases)`, cut to a readable length."""
+    """Return `name(arguments) -> result`, or `class name(bases)`, cut to a readable length."""
     if isinstance(node, ast.ClassDef):
         bases = ", ".join(map(ast.unparse, node.bases))
         return f"class {node.name}({bases})" if bases else f"class {node.name}"

@@ -13,7 +13,7 @@ _STAGES = {"es": "Elasticsearch", "queue": "queue", "tokenize": "tokenize", "mod
 
 
 def side_by_side(comparison: Comparison) -> Group:
-    """Give one question's table and its timings."""
+    """Return one question's table and its timings."""
     table = Table(title=Text(comparison.question, style="bold"), title_justify="left", expand=True, pad_edge=False)
     table.add_column("#", style="dim", width=2, justify="right")
     table.add_column("Elasticsearch (BM25)", ratio=1)
@@ -49,5 +49,5 @@ def _timings(comparison: Comparison) -> Text:
 
 
 def indexing(console: Console) -> Progress:
-    """Give the progress bar of indexing."""
+    """Return the progress bar of indexing."""
     return Progress(TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)

@@ -72,7 +72,7 @@ def _set(text: bytes, span: Span, spans: Mapping[str, Span], name: str, value: b
 
 
 def with_flags(text: bytes, flags: Mapping[str, bool]) -> bytes:
-    """Give the body with these members, whatever it had for them; one that is false and absent stays so.
+    """Return the body with these members, whatever it had for them; one that is false and absent stays so.
 
     Raises:
         ValueError: it is not an object.

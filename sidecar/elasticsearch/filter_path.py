@@ -2,7 +2,8 @@
 
 `*` matches within a name, `**` one or more names, `\\.` is a dot of a name, a leading `-` excludes; arrays are
 transparent. Includes are applied first, then excludes. What a filter empties goes with it; what was empty stays
-unless only includes would tell. Source: Elasticsearch reference, "Response filtering"; each case seen on 9.5.3, 8.19.
+unless only includes would tell. Source: Elasticsearch reference, "Response filtering"; each case observed on 9.5.3 and
+8.19.
 
 Each is one pass over the bytes, however many filters there are and however deep the answer is nested.
 """
@@ -31,7 +32,7 @@ _WHOLE: Final = -1
 
 
 def too_long(filters: str | None) -> bool:
-    """Tell whether filters are more than are applied here: what they cost grows with their length."""
+    """Return whether filters are more than are applied here: what they cost grows with their length."""
     return filters is not None and len(filters) > _LONGEST
 
 

@@ -33,7 +33,7 @@ class Span:
     end: int
 
     def of(self, text: bytes) -> bytes:
-        """Give the value's bytes."""
+        """Return the value's bytes."""
         return text[self.start : self.end]
 
 
@@ -47,7 +47,7 @@ class Edit:
 
 
 def whole(text: bytes) -> Span:
-    """Give the span of the one value that ``text`` holds, white space around it left out."""
+    """Return the span of the one value that ``text`` holds, white space around it left out."""
     found = _SPACE.match(text)
     start = found.end() if found else 0
     return Span(start, start, len(text.rstrip(b" \t\r\n")))
@@ -118,7 +118,7 @@ def splice(text: bytes, edits: Iterable[Edit]) -> bytes:
 
 
 def removals(text: bytes, span: Span, found: Mapping[str, Span], names: Iterable[str]) -> list[Edit]:
-    """Give the edits that remove members from an object, each with one comma."""
+    """Return the edits that remove members from an object, each with one comma."""
     unwanted = {name for name in names if name in found}
     order = list(found)
     kept = [name for name in order if name not in unwanted]
@@ -135,7 +135,7 @@ def _removal(found: Mapping[str, Span], order: list[str], i: int, first_kept: st
 
 
 def insertion(text: bytes, span: Span, found: Mapping[str, Span], name: str, value: bytes) -> Edit:
-    """Give the edit that adds a member at an object's end."""
+    """Return the edit that adds a member at an object's end."""
     member = msgspec.json.encode(name) + b":" + value
     if not found:
         return Edit(span.start + 1, span.start + 1, member)

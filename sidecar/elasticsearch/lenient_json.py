@@ -2,8 +2,8 @@
 
 Elasticsearch stores documents byte for byte and puts them into its answers as they came: with comments, a byte order
 mark, halves of surrogate pairs (an emoji cut in two), bytes that are not UTF-8, numbers beyond all floats, and nested a
-thousand deep (each seen on 9.5.3). One such document must not make an answer unreadable. ``strict`` is the same text as
-plain JSON of the same length, so that positions in it are positions in the original.
+thousand deep (each observed on 9.5.3). One such document must not make an answer unreadable. ``strict`` is the same
+text as plain JSON of the same length, so that positions in it are positions in the original.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Envelope:
     slots: tuple[Span, ...]
 
     def item(self, i: int) -> bytes:
-        """Give the bytes of one search's answer."""
+        """Return the bytes of one search's answer."""
         return self.slots[i].of(self.answer)
 
 
@@ -72,12 +72,12 @@ def _expression(value: Any) -> str:
 
 
 def join(lines: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Give the body of pairs of header and search."""
+    """Return the body of pairs of header and search."""
     return b"".join(header + b"\n" + body + b"\n" for header, body in lines)
 
 
 def as_search(sub: SubSearch, request: SearchRequest) -> SearchRequest:
-    """Give the `_search` that a sub-search is; of the parameters only `format` matters to its plan."""
+    """Return the `_search` that a sub-search is; of the parameters only `format` matters to its plan."""
     format_ = request.params.get("format")
     target = "/_search" if format_ is None else f"/_search?format={quote(format_)}"
     return SearchRequest(method="POST", target=target, body=sub.body.strip() or b"{}", headers=request.headers)
@@ -97,7 +97,7 @@ def envelope(answer: bytes, count: int) -> Envelope:
 
 
 def assemble(found: Envelope, items: Sequence[bytes], took_ms: int) -> bytes:
-    """Give the answer with these items; the white space between as many items stays Elasticsearch's."""
+    """Return the answer with these items; the white space between as many items stays Elasticsearch's."""
     edits = [Edit(span.start, span.end, str(took_ms).encode()) for name, span in found.top.items() if name == "took"]
     if len(items) == len(found.slots):
         edits += [Edit(slot.start, slot.end, item) for slot, item in zip(found.slots, items, strict=True)]
@@ -114,7 +114,7 @@ EMPTY = Envelope(
 
 
 def status(item: bytes) -> int:
-    """Give the `status` of one search's answer, 0 where it has none."""
+    """Return the `status` of one search's answer, 0 where it has none."""
     try:
         value = decode(members(item, whole(item))["status"].of(item))
     except (ValueError, KeyError):

@@ -43,7 +43,7 @@ class Endpoint(Generic[Handler]):
     several: bool = False
 
     def matches(self, method: str, index: str | None, words: list[str]) -> bool:
-        """Tell whether a request line with these words leads here."""
+        """Return whether a request line with these words leads here."""
         expected = self.path.split("/")
         if method not in self.methods or (index is None and self.index == "required"):
             return False

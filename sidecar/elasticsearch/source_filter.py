@@ -2,7 +2,7 @@
 
 Parameters replace the body's `_source` altogether; `_source_includes` replaces a list given as `_source`.
 Without any filter the whole `_source` comes, unless `stored_fields` or `script_fields` are asked for.
-Source: Elasticsearch reference, "Retrieve selected fields"; each form seen on 9.5.3.
+Source: Elasticsearch reference, "Retrieve selected fields"; each form observed on 9.5.3.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class SourceFilter:
     excludes: tuple[str, ...] = ()
 
     def shows(self, field: str) -> bool:
-        """Tell whether all of a field's value is sent; for a multi-field, its parent's value will do."""
+        """Return whether all of a field's value is sent; for a multi-field, its parent's value will do."""
         included = not self.includes or any(_covers(pattern, field) for pattern in self.includes)
         return self.fetched and included and not any(_touches(pattern, field) for pattern in self.excludes)
 
 
 def source_filter(body: Mapping[str, Any], params: Mapping[str, str]) -> SourceFilter:
-    """Give the filter that holds for a search."""
+    """Return the filter that holds for a search."""
     if any(name in params for name in _PARAMETERS):
         return _from_parameters(params)
     if "_source" in body:
@@ -42,7 +42,7 @@ def source_filter(body: Mapping[str, Any], params: Mapping[str, str]) -> SourceF
 
 
 def names(value: Any) -> tuple[str, ...]:
-    """Give the names of a list, or of a comma list as parameters have it."""
+    """Return the names of a list, or of a comma list as parameters have it."""
     if isinstance(value, str):
         return tuple(name for name in value.split(",") if name)
     return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
@@ -68,7 +68,7 @@ def _from_body(value: Any) -> SourceFilter:
 
 
 def _listed(value: Any) -> tuple[str, ...]:
-    """Give the patterns of a list, or the one pattern; in bodies a comma is part of it."""
+    """Return the patterns of a list, or the one pattern; in bodies a comma is part of it."""
     return (value,) if isinstance(value, str) else names(value)
 
 
@@ -77,5 +77,5 @@ def _covers(pattern: str, field: str) -> bool:
 
 
 def _touches(pattern: str, field: str) -> bool:
-    """Tell whether a pattern takes the field, something in it, or the object it is in."""
+    """Return whether a pattern takes the field, something in it, or the object it is in."""
     return _covers(pattern, field) or pattern.startswith(f"{field}.")

@@ -10,9 +10,9 @@ _SEPARATOR = re.compile("[&;]")
 
 
 def parameters(target: str) -> dict[str, str]:
-    """Give the query parameters as Elasticsearch reads them.
+    """Return the query parameters as Elasticsearch reads them.
 
-    `+` is a space, `;` separates as `&` does, and the last of a name wins: seen on 9.5.3 and 8.19.
+    `+` is a space, `;` separates as `&` does, and the last of a name wins: observed on 9.5.3 and 8.19.
     """
     found: dict[str, str] = {}
     for pair in _pairs(target):
@@ -22,7 +22,7 @@ def parameters(target: str) -> dict[str, str]:
 
 
 def with_parameters(target: str, removed: frozenset[str], added: Mapping[str, str]) -> str:
-    """Give the target with parameters removed and others added; the rest stays byte for byte.
+    """Return the target with parameters removed and others added; the rest stays byte for byte.
 
     ``added`` values are written as they are: percent-encode them first.
     """

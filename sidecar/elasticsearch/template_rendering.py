@@ -30,18 +30,18 @@ _PARAMETERS = frozenset(
 
 
 def takes_parameters(target: str) -> bool:
-    """Tell whether all parameters mean to a template what they mean to a search."""
+    """Return whether all parameters mean to a template what they mean to a search."""
     return parameters(target).keys() <= _PARAMETERS
 
 
 def search_target(target: str) -> str:
-    """Give the target of the search: that of the template less its last segment."""
+    """Return the target of the search: that of the template less its last segment."""
     path, question, query = target.partition("?")
     return path.rstrip("/").rpartition("/")[0] + question + query
 
 
 def rendered(template: bytes, answer: bytes) -> bytes:
-    """Give the search body that ``template`` stands for, of the answer of `_render/template`.
+    """Return the search body that ``template`` stands for, of the answer of `_render/template`.
 
     Raises:
         ValueError: either is not what it should be.
@@ -56,7 +56,7 @@ def rendered(template: bytes, answer: bytes) -> bytes:
 
 
 def as_search(request: SearchRequest, body: bytes) -> SearchRequest:
-    """Give the `_search` that a rendered template is."""
+    """Return the `_search` that a rendered template is."""
     return SearchRequest(
         method=request.method, target=search_target(request.target), body=body, headers=request.headers
     )

@@ -12,7 +12,7 @@ ANY = "*"
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Tell whether a name fits a pattern; `*` reaches over dots, as in field patterns and source filters."""
+    """Return whether a name fits a pattern; `*` reaches over dots, as in field patterns and source filters."""
     if ANY not in pattern:
         return pattern == name
     first, *inner, last = pattern.split(ANY)
@@ -65,7 +65,7 @@ class Patterns:
 
 
 def overlap(left: str, right: str) -> bool:
-    """Tell whether some name matches both patterns."""
+    """Return whether some name matches both patterns."""
     patterns = Patterns([left])
     places, last = 1, patterns.ends[0]
     first, *rest = right.split(ANY)

@@ -29,7 +29,7 @@ class Progress(Protocol):
     """Shows progress."""
 
     def __call__(self, known: int, total: int, *, anew: bool) -> AbstractContextManager[Advance]:
-        """Give what advances it by one of ``total`` searches, ``known`` of which were asked by earlier runs.
+        """Return what advances it by one of ``total`` searches, ``known`` of which were asked by earlier runs.
 
         ``anew``: earlier runs asked nothing of use, because the settings have changed.
         """
@@ -77,7 +77,7 @@ async def evaluate(
     Raises:
         SidecarError: the index is missing or empty, a search is refused, nothing was found.
         UpstreamError: Elasticsearch does not answer.
-        ModelError: a model cannot be had.
+        ModelError: a model is not available.
     """
     config = experiment.config
     async with searcher(config.upstream, experiment.api_key, config_timeout(config)) as direct:
@@ -120,7 +120,7 @@ def _measured(
 
 
 def _shown_documents(evaluation: Evaluation) -> set[str]:
-    """Give the documents that the report shows: the first hits of the queries gained and lost most."""
+    """Return the documents that the report shows: the first hits of the queries gained and lost most."""
     found = results.gains(evaluation.baseline, evaluation.best, evaluation.measures[0])
     queries = [query for query, _ in (*found[:EXTREMES], *found[-EXTREMES:])]
     sides = [evaluation.answers[system.name] for system in (evaluation.baseline, evaluation.best)]

@@ -15,7 +15,7 @@ class StalledBodyError(web.RequestPayloadError):
 
 
 def of(request: web.BaseRequest, patience: float, pace: Pace) -> bytes | AsyncIterator[bytes] | None:
-    """Give the body: whole where all of it is here already, else as it arrives; None where there is none.
+    """Return the body: whole where all of it is here already, else as it arrives; None where there is none.
 
     Reading it raises ``StalledBodyError`` when nothing arrives for ``patience`` seconds.
     """

@@ -179,7 +179,7 @@ class Upstream:
         return response
 
     async def _answers(self, url: str) -> bool:
-        """Tell whether a URL answers a request without credentials, be it with a 401, within the connect timeout."""
+        """Return whether a URL answers a request without credentials, be it with a 401, within the connect timeout."""
         host = ("Host", self._bases[url][0].authority)
         probe = _Request("HEAD", "/", CIMultiDict([host]), None, self._settings.connect_timeout, repeatable=True)
         try:
@@ -212,7 +212,7 @@ class Upstream:
         )
 
     async def fetch(self, method: str, target: str, headers: Headers, body: bytes | None, limit: int) -> UpstreamAnswer:
-        """Give a whole answer, decoded.
+        """Return a whole answer, decoded.
 
         Raises:
             UpstreamError: it did not come, is larger than ``limit``, or was cut short.
@@ -236,7 +236,7 @@ class Upstream:
 
 
 def _base(url: str) -> tuple[URL, str]:
-    """Give where to connect, and the path that every target is put behind."""
+    """Return where to connect, and the path that every target is put behind."""
     parsed = URL(url)
     return parsed.origin(), parsed.raw_path.rstrip("/")
 

@@ -48,7 +48,7 @@ class Connections(web.Server):
             handler._task_handler.add_done_callback(lambda _: self._emptied.set())
 
     def __call__(self) -> RequestHandler:
-        """Give the protocol of a new connection."""
+        """Return the protocol of a new connection."""
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 

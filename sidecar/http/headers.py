@@ -42,7 +42,7 @@ _NEVER_NOMINATED = frozenset(
 
 
 def end_to_end(headers: Headers) -> list[tuple[str, str]]:
-    """Give the headers that go on: all but the hop-by-hop ones and those that `Connection` names."""
+    """Return the headers that go on: all but the hop-by-hop ones and those that `Connection` names."""
     named = {
         token.strip().lower() for name, value in headers if name.lower() == "connection" for token in value.split(",")
     }
@@ -51,13 +51,13 @@ def end_to_end(headers: Headers) -> list[tuple[str, str]]:
 
 
 def without(headers: Headers, names: Iterable[str]) -> list[tuple[str, str]]:
-    """Give the headers but those of the given lower-case names."""
+    """Return the headers but those of the given lower-case names."""
     unwanted = frozenset(names)
     return [(name, value) for name, value in headers if name.lower() not in unwanted]
 
 
 def one_spelling(headers: Headers) -> list[tuple[str, str]]:
-    """Give repeated headers the spelling of their first.
+    """Return repeated headers the spelling of their first.
 
     aiohttp's client keeps repeated headers only under one spelling, and Elasticsearch must see both of two
     `X-Opaque-Id`s to refuse them.
@@ -67,7 +67,7 @@ def one_spelling(headers: Headers) -> list[tuple[str, str]]:
 
 
 def typed_as_json(headers: Headers) -> list[tuple[str, str]]:
-    """Give the headers of a request without a body, for a JSON body of our own.
+    """Return the headers of a request without a body, for a JSON body of our own.
 
     Elasticsearch wants a compatibility version in both `Accept` and `Content-Type` or in neither.
     """
@@ -77,12 +77,12 @@ def typed_as_json(headers: Headers) -> list[tuple[str, str]]:
 
 
 def value_of(headers: Headers, name: str) -> str | None:
-    """Give the first value of a header, or None."""
+    """Return the first value of a header, or None."""
     return next((value for key, value in headers if key.lower() == name), None)
 
 
 def lowered(headers: Headers) -> dict[str, str]:
-    """Give the first value of each header by lower-case name."""
+    """Return the first value of each header by lower-case name."""
     found: dict[str, str] = {}
     for name, value in headers:
         found.setdefault(name.lower(), value)

@@ -45,7 +45,7 @@ class RunningServer:
         return name(self.listener, self.port)
 
     def stats(self) -> dict[str, float]:
-        """Give the connections that are open and the requests so far, for the metrics."""
+        """Return the connections that are open and the requests so far, for the metrics."""
         server = self.runner.server
         if server is None:
             return {}

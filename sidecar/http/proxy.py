@@ -175,7 +175,7 @@ class _Exchange:
         return answer
 
     def unanswered(self, problem: UpstreamError) -> Rejected:
-        """Give what the client gets instead of an answer; raise where its own body is what broke."""
+        """Return what the client gets instead of an answer; raise where its own body is what broke."""
         broken = self.request.content.exception()
         if broken is not None:  # nothing is wrong with Elasticsearch: the client's body stopped being HTTP
             raise broken from problem
@@ -211,7 +211,7 @@ class _Exchange:
 
 
 def _whole(answer: Answered) -> RawResponse:
-    """Give a whole answer, uncompressed: the sidecar sits next to its clients."""
+    """Return a whole answer, uncompressed: the sidecar sits next to its clients."""
     headers = end_to_end(answer.headers)
     length = [("Content-Length", str(len(answer.body)))]
     return RawResponse(answer.status, None, [*headers, *_told(answer.record), *length], answer.body)

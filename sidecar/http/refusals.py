@@ -23,7 +23,7 @@ class Refusal:
 
 
 def refusal(method: str, target: str, version: tuple[int, int], headers: Headers) -> Refusal | None:
-    """Give why a request must not be forwarded, or None.
+    """Return why a request must not be forwarded, or None.
 
     Args:
         method: the method.
@@ -69,7 +69,7 @@ def loop(headers: Headers, name: str) -> Refusal | None:
 
 
 def origin_form(target: str, host: str | None) -> str:
-    """Give the path and query of an absolute-form target that names this very host; others stay as they are."""
+    """Return the path and query of an absolute-form target that names this very host; others stay as they are."""
     scheme, mark, rest = target.partition("://")
     if not mark or scheme.lower() not in ("http", "https") or host is None:
         return target

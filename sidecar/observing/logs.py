@@ -19,7 +19,7 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON line; ``extra={"fields": {...}}`` is merged in."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
+        """Return the line."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

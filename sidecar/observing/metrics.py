@@ -85,7 +85,7 @@ class Metrics:
         self.registry.register(_Source(prefix, source))
 
     def render(self) -> bytes:
-        """Give the metrics in the Prometheus text format."""
+        """Return the metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
 

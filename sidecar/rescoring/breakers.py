@@ -20,7 +20,7 @@ class Breakers:
         self._breakers: defaultdict[Model, CircuitBreaker] = defaultdict(CircuitBreaker)
 
     def allow(self, model: Model) -> bool:
-        """Tell whether the model may be asked now."""
+        """Return whether the model may be asked now."""
         return self._breakers[model].allows(self._clock())
 
     @contextmanager

@@ -20,7 +20,7 @@ class CircuitBreaker:
     probing: bool = False
 
     def allows(self, now: float) -> bool:
-        """Tell whether a request may go: always when closed; once the cool-down is over, one at a time."""
+        """Return whether a request may go: always when closed; once the cool-down is over, one at a time."""
         return self.opened_at is None or (not self.probing and now - self.opened_at >= self.cool_down)
 
     def probed(self) -> CircuitBreaker:

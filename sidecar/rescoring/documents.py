@@ -19,7 +19,7 @@ _TAG = re.compile(r"</?em>|<em class=\"hlt\d+\">")  # Elasticsearch's own, also 
 
 
 def text_of(hit: Mapping[str, Any], mapping: IndexMapping, tags: Sequence[str] = ()) -> tuple[str, int]:
-    """Give a decoded hit's text, and how many mapped fields it lacks; ``tags`` mark what is highlighted."""
+    """Return a decoded hit's text, and how many mapped fields it lacks; ``tags`` mark what is highlighted."""
     parts, missing = [], 0
     for field in mapping.fields:
         value = " ".join(_field_values(hit, field, mapping, tags))[:_LONGEST].strip()
@@ -160,7 +160,7 @@ def _texts(values: Any) -> Iterator[str]:
 
 
 def hidden_fields(body: Mapping[str, Any], params: Mapping[str, str], mapping: IndexMapping) -> tuple[str, ...]:
-    """Give the mapped fields whose texts do not come with the hits that the client asks for (see `lookup`)."""
+    """Return the mapped fields whose texts do not come with the hits that the client asks for (see `lookup`)."""
     asked = _field_names(body.get("fields"))
     fields = [field.name for field in mapping.fields]
     if mapping.text_from != "fields":
@@ -170,7 +170,7 @@ def hidden_fields(body: Mapping[str, Any], params: Mapping[str, str], mapping: I
 
 
 def _field_names(value: Any) -> Sequence[str]:
-    """Give the names of a field list, whose entries are names or objects with a `field`."""
+    """Return the names of a field list, whose entries are names or objects with a `field`."""
     if not isinstance(value, list):
         return names(value)
     return names([entry.get("field") if isinstance(entry, dict) else entry for entry in value])

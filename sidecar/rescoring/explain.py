@@ -25,7 +25,7 @@ def single(value: float) -> float:
 
 
 def spelled(score: float) -> bytes:
-    """Give the shortest decimal that reads back as the same single-precision number, with a point."""
+    """Return the shortest decimal that reads back as the same single-precision number, with a point."""
     rounded = single(score)
     for digits in range(6, 10):
         text = f"{rounded:.{digits}g}"

@@ -2,7 +2,7 @@
 
 Asking for more `fields` in the client's search would show: `_source` is filtered in another way (keys change their
 order, emptied arrays appear as `[]`), the client's own `fields` come in another order, and `top_hits` aggregations
-inherit them (seen on 9.5.3 and 8.19). So the texts are looked up by id: those of `fields`, or, where an index keeps
+inherit them (observed on 9.5.3 and 8.19). So the texts are looked up by id: those of `fields`, or, where an index keeps
 no `_source`, those of `stored_fields`.
 
 A look-up names exactly the documents it wants, by index, id and routing, and searches what the client's search did:
@@ -61,7 +61,7 @@ def _window(first: FirstStage, plan: RescorePlan) -> Sequence[Hit]:
 
 
 def _lacks_text(hit: Hit, plan: RescorePlan) -> bool:
-    """Tell whether a hit's text is to be looked up; its own `_source` tells all there is, unless it is filtered."""
+    """Return whether a hit's text is to be looked up; its own `_source` tells all there is, unless it is filtered."""
     return bool(plan.looked_up) or not (hit.text or "_source" in decode_hit(hit.raw))
 
 
@@ -101,7 +101,7 @@ def found(answer: bytes) -> Fields:
 def completed(first: FirstStage, plan: RescorePlan, fields: Fields) -> FirstStage:
     """Return the first stage with the texts that were looked up.
 
-    A hit whose text could not be had has none at all: part of a text would be judged as if it were the whole.
+    A hit whose text was not available has none at all: part of a text would be judged as if it were the whole.
     """
     window = [_completed(hit, plan, fields) for hit in _window(first, plan)]
     return replace(

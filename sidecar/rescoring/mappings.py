@@ -1,4 +1,4 @@
-"""Which index mapping holds for the names of a search. Pure.
+"""Which index mapping applies to the names of a search. Pure.
 
 Names are what Elasticsearch sees: percent-decoded, comma-split. Exact names win over patterns, longer
 patterns over shorter ones. An expression with wildcards (or date math) stands for many names: it matches by
@@ -51,7 +51,7 @@ def match(indices: Mapping[str, IndexMapping], names: Sequence[str]) -> Match | 
 
 
 def _plain(name: str) -> str:
-    """Give a name, or the wildcard expression that covers what it may stand for.
+    """Return a name, or the wildcard expression that covers what it may stand for.
 
     Exclusions (`-name`) are dropped by the caller: what is left without them can only be more.
     """
@@ -62,7 +62,7 @@ def _plain(name: str) -> str:
 
 
 def _without_date_math(name: str) -> str:
-    """Give `logs-*` for `logs-{now/d{yyyy.MM.dd|+12:00}}`; a backslash escapes a brace of the name."""
+    """Return `logs-*` for `logs-{now/d{yyyy.MM.dd|+12:00}}`; a backslash escapes a brace of the name."""
     out, depth, chars = [], 0, iter(name)
     for char in chars:
         if char == "\\":
@@ -92,7 +92,7 @@ def _specificity(pattern: str) -> tuple[bool, int, str]:
 
 
 def covers(pattern: str, expression: str) -> bool:
-    """Say whether a configured pattern matches every name that an expression can stand for.
+    """Return whether a configured pattern matches every name that an expression can stand for.
 
     As in Elasticsearch, `*` reaches neither hidden names (`.kibana`) nor other clusters (`remote:logs`).
     """

@@ -62,14 +62,14 @@ class Asked:
         return min(int(given), _AT_A_TIME) if given.isdecimal() and int(given) > 0 else _AT_A_TIME
 
     def original(self, i: int) -> Line:
-        """Give a search as it came, less our `ext.rescore`; a template that had it goes as it was rendered."""
+        """Return a search as it came, less our `ext.rescore`; a template that had it goes as it was rendered."""
         stripped = self._stripped(i)
         if stripped is None:
             return Line(target=self.call.request.target, header=self.subs[i].header, body=self.subs[i].body)
         return Line(target=self.search_target, header=self.subs[i].header, body=stripped)
 
     def widened(self, i: int) -> Line:
-        """Give the widened form of a search that is to be rescored, and else the search as it came."""
+        """Return the widened form of a search that is to be rescored, and else the search as it came."""
         planned = self.plans[i]
         if not isinstance(planned, RescorePlan):
             return self.original(i)
@@ -92,7 +92,7 @@ class Asked:
         return None if request is None or isinstance(self.plans[i], BadRequest) else request.body_for_elasticsearch
 
     def edited(self) -> bytes | None:
-        """Give the whole body less our `ext.rescore`; None where there is nothing to take out, or only templates."""
+        """Return the whole body less our `ext.rescore`; None where there is nothing to take out, or only templates."""
         if self.templates or all(self._stripped(i) is None for i in range(len(self.plans))):
             return None
         lines = [self.original(i) for i in range(len(self.plans))]

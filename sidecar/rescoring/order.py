@@ -82,7 +82,7 @@ def ranked(first: Sequence[float | None], logits: Sequence[float], fusion: Fusio
 
 
 def _fused(first: Sequence[float | None], logits: Sequence[float], fusion: Fusion) -> tuple[list[float], list[float]]:
-    """Give what is sorted on and what is printed, both higher-is-better, the latter >= 0."""
+    """Return what is sorted on and what is printed, both higher-is-better, the latter >= 0."""
     if fusion.method == "rrf":
         fused = _rrf(logits, fusion.rank_constant)
         return fused, fused
@@ -135,7 +135,7 @@ def _falling(scores: list[float]) -> list[float]:
 
 
 def tail(first: Sequence[float | None], lowest: float) -> list[float]:
-    """Give `_score`s for the hits after the window: falling as theirs do, never above ``lowest``.
+    """Return `_score`s for the hits after the window: falling as theirs do, never above ``lowest``.
 
     Elasticsearch's tail scores are on another scale; they are squeezed into [0, lowest] by `s / (s + top)`.
     """
@@ -146,7 +146,7 @@ def tail(first: Sequence[float | None], lowest: float) -> list[float]:
 
 
 def kendall_tau(before: Sequence[Hashable], after: Sequence[Hashable]) -> float:
-    """Give Kendall's tau-a of two orders of the same items: 1 the same, -1 reversed.
+    """Return Kendall's tau-a of two orders of the same items: 1 the same, -1 reversed.
 
     Raises:
         ValueError: the orders are not of the same items.
@@ -163,6 +163,6 @@ def kendall_tau(before: Sequence[Hashable], after: Sequence[Hashable]) -> float:
 
 
 def overlap(before: Sequence[Hashable], after: Sequence[Hashable], depth: int) -> float:
-    """Give the share of the top ``depth`` items that both orders have; 1.0 for empty lists."""
+    """Return the share of the top ``depth`` items that both orders have; 1.0 for empty lists."""
     top = set(before[:depth])
     return len(top & set(after[:depth])) / len(top) if top else 1.0

@@ -81,7 +81,7 @@ def _checked(name: str, place: str, value: Any, mapping: IndexMapping, models: C
 
 
 def _model(place: str, name: str, models: Collection[str]) -> str | None:
-    """Give the name of a model as mappings have it: None is the default model."""
+    """Return the name of a model as mappings have it: None is the default model."""
     if name == DEFAULT_MODEL:
         return None
     if name not in models:
@@ -91,7 +91,7 @@ def _model(place: str, name: str, models: Collection[str]) -> str | None:
 
 
 def _value(name: str, text: str) -> Any:
-    """Give a header's text as the JSON value it stands for; strings may be percent-encoded UTF-8."""
+    """Return a header's text as the JSON value it stands for; strings may be percent-encoded UTF-8."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if name in ("query", "model"):
         return unquote(text)

@@ -47,7 +47,7 @@ def score_request(first: FirstStage, plan: RescorePlan, deadline: float, *, back
 
 
 def unscorable(first: FirstStage, plan: RescorePlan) -> Reason | None:
-    """Give the reason why these hits need no scores, or None when they do."""
+    """Return the reason why these hits need no scores, or None when they do."""
     hits = first.hits[: plan.window.size_rescored]
     if not hits:
         return Reason.NO_HITS
@@ -162,6 +162,6 @@ class Pipeline:
 
 
 def unscored_body(first: FirstStage, plan: RescorePlan, record: RescoreRecord | None = None) -> bytes:
-    """Give Elasticsearch's own hits for the page, what was added for scoring removed."""
+    """Return Elasticsearch's own hits for the page, what was added for scoring removed."""
     took = None if record is None else round(record.total * 1000)
     return apply(first, plan, None, took_ms=took)

@@ -54,13 +54,13 @@ _BUCKETS = 10_000
 
 
 def bucket(value: str) -> int:
-    """Give the bucket, 0 to 9999, of a header value: uniform, and the same on every machine."""
+    """Return the bucket, 0 to 9999, of a header value: uniform, and the same on every machine."""
     digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") % _BUCKETS
 
 
 def control(mapping: IndexMapping, headers: Mapping[str, str]) -> Reason | None:
-    """Give the reason why this search stays as Elasticsearch has it, or None when it is rescored."""
+    """Return the reason why this search stays as Elasticsearch has it, or None when it is rescored."""
     if mapping.mode != "split":
         return None
     value = headers.get(mapping.split_header.lower())

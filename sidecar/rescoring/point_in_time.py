@@ -5,7 +5,7 @@ search in a PIT may ask this. Indices without documents are not in the answer: n
 
 A PIT search without `sort` is a ranked list like any other and is rescored. One with `sort`, be it only `_score`,
 has `sort` values in its hits that clients hand to `search_after`; a permuted page would lose and repeat hits on
-the next one, so it passes as `sorted` (seen on 9.5.3: without `sort` there are no such values, and `search_after`
+the next one, so it passes as `sorted` (observed on 9.5.3: without `sort` there are no such values, and `search_after`
 is refused). Source: Elasticsearch reference, "Open point in time" and "Paginate search results".
 """
 
@@ -60,7 +60,7 @@ class _Counted(msgspec.Struct):
 
 
 async def pit_id(body: bytes) -> str | None:
-    """Give the point-in-time id that a search body names, or None."""
+    """Return the point-in-time id that a search body names, or None."""
     if b"pit" not in body:
         return None
     try:

@@ -30,7 +30,7 @@ class _Placed:
 def apply(
     first: FirstStage, plan: RescorePlan, scores: Sequence[float] | None, *, took_ms: int | None, model: str = ""
 ) -> bytes:
-    """Give the client's answer.
+    """Return the client's answer.
 
     Args:
         first: the widened answer.

@@ -35,7 +35,7 @@ class Services:
 
 
 Handle = Callable[[Call], Awaitable[Outcome]]
-"""Answers one request, or says why it goes on as it came.
+"""Answers one request, or says why it is forwarded unchanged.
 
 Raises:
     UpstreamError: Elasticsearch did not answer.

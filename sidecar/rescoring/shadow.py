@@ -1,4 +1,4 @@
-"""Shadow mode: the client's request goes on as it came; beside it, its window is fetched, scored and compared."""
+"""Shadow mode: the client's request is forwarded unchanged; beside it, its window is fetched, scored and compared."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Shadow:
         self._gate = asyncio.Semaphore(_AT_A_TIME)
 
     def compare(self, plan: RescorePlan, send: Send) -> Reason:
-        """Start comparing the orders of one search, unless too many wait; say that it goes on as it came."""
+        """Start comparing the orders of one search, unless too many wait; say that it is forwarded unchanged."""
         if len(self._running) < _MAX_WAITING:
             task = asyncio.get_running_loop().create_task(self._compare(plan, send))
             self._running.add(task)

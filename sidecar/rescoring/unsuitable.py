@@ -12,7 +12,7 @@ from sidecar.reasons import Reason
 
 
 def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapping[str, str]) -> Reason | None:
-    """Give the reason why a search stays as it is, or None.
+    """Return the reason why a search stays as it is, or None.
 
     Args:
         headers: the request's headers with lower-case names.
@@ -33,24 +33,24 @@ def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapp
 
 
 def _standard(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give the members of an outermost `standard` retriever: it may sort where a search may."""
+    """Return the members of an outermost `standard` retriever: it may sort where a search may."""
     retriever = body.get("retriever")
     standard = retriever.get("standard") if isinstance(retriever, dict) else None
     return standard if isinstance(standard, dict) else {}
 
 
 def _sorted(body: Mapping[str, Any], params: Mapping[str, str]) -> bool:
-    """Tell whether hits are sorted, or carry `sort` values that clients page by.
+    """Return whether hits are sorted, or carry `sort` values that clients page by.
 
     Sorts of parameters and body add up, and a search in a point in time gets one more when it has any: only a
-    single `_score` leaves no `sort` values in the hits (seen on 9.5.3).
+    single `_score` leaves no `sort` values in the hits (observed on 9.5.3).
     """
     sorts = [sort for sort in (body.get("sort"), params.get("sort"), _standard(body).get("sort")) if sort]
     return len(sorts) > 1 or not all(_by_score(sort) for sort in sorts) or (bool(sorts) and "pit" in body)
 
 
 def _by_score(sort: Any) -> bool:
-    """Tell whether a `sort` is `_score` alone, descending."""
+    """Return whether a `sort` is `_score` alone, descending."""
     if isinstance(sort, list):
         return len(sort) == 1 and not isinstance(sort[0], list) and _by_score(sort[0])
     if isinstance(sort, dict) and list(sort) == ["_score"]:

@@ -84,7 +84,7 @@ def _rescored(rescore: Any) -> int | None:
 
 
 def _raises(step: Mapping[str, Any]) -> bool:
-    """Tell whether a hit that was rescored never falls behind one that was not."""
+    """Return whether a hit that was rescored never falls behind one that was not."""
     query = step.get("query")
     if not isinstance(query, dict):
         return False
@@ -99,7 +99,7 @@ def _objects(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _depends_on_size(body: Any) -> bool:
-    """Tell whether anything in a body, however deep, takes as many neighbours as there are hits on the page."""
+    """Return whether anything in a body, however deep, takes as many neighbours as there are hits on the page."""
     return any(_sized(name, value) for name, value in _members(body))
 
 

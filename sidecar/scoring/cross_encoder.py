@@ -44,7 +44,7 @@ class CrossEncoder:
         settings: further keys of the configuration's engine section, such as ``dtype="float32"``.
 
     Raises:
-        ModelError: the model cannot be had.
+        ModelError: the model is not available.
         ValueError: a setting is wrong.
     """
 
@@ -60,7 +60,7 @@ class CrossEncoder:
             raise
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float32]:
-        """Give the relevance logits of (query, document) pairs: `(pairs,)` fp32, higher is better.
+        """Return the relevance logits of (query, document) pairs: `(pairs,)` fp32, higher is better.
 
         Raises:
             BackendFailed: the model raised or its scores are unusable.
@@ -69,7 +69,7 @@ class CrossEncoder:
         return np.concatenate([self._wait(self._scored(slab)) for slab in slabs] or [np.empty(0, np.float32)])
 
     def rank(self, query: str, documents: Sequence[str], top_k: int | None = None) -> list[Ranked]:
-        """Give documents from best to worst, at most ``top_k``; equal scores keep the order given.
+        """Return documents from best to worst, at most ``top_k``; equal scores keep the order given.
 
         Raises:
             BackendFailed: the model raised or its scores are unusable.

@@ -77,7 +77,7 @@ class Scorer(Protocol):
         """Make ready, however long it takes.
 
         Raises:
-            ModelError: a model cannot be had.
+            ModelError: a model is not available.
         """
         ...
 

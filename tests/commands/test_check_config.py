@@ -41,7 +41,7 @@ def test_problems_are_printed_one_a_line(file: Path, capsys: pytest.CaptureFixtu
     file.write_text("listen: {prot: 1}\non_failure: never\n")
     assert cli.main(["check-config", str(file)]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"{file}:1: listen.prot: unknown key; did you mean 'port'?; allowed: host, port, reuse_port",
+        f"{file}:1: listen.prot: unknown key; did you mean 'port'?; allowed: host, port, reuse_port, socket, tls",
         f"{file}:2: on_failure: found \"never\"; expected 'pass' or 'error'",
     ]
 

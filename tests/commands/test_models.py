@@ -1,4 +1,4 @@
-"""`sidecar models`, against a stand-in for the hub: the real one cannot be had in a test."""
+"""`sidecar models`, against a stand-in for the hub: the real one is not available in a test."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Hub:
         self.damaged: set[str] = set()
 
     def info(self) -> dict[str, Any]:
-        """Give a repository's description."""
+        """Return a repository's description."""
         return {"id": _NAME, "sha": _COMMIT, "siblings": [self.entry(file) for file in self.files()]}
 
     def files(self) -> list[Path]:
-        """Give the repository's files."""
+        """Return the repository's files."""
         return sorted(file for file in self.folder.iterdir() if file.is_file())
 
     def entry(self, file: Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Hub:
         return found
 
     def content(self, name: str) -> bytes:
-        """Give a file's bytes, with one flipped where the file is to be damaged on its way."""
+        """Return a file's bytes, with one flipped where the file is to be damaged on its way."""
         raw = bytearray((self.folder / name).read_bytes())
         if name in self.damaged:
             raw[-1] ^= 1

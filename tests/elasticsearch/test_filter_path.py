@@ -1,4 +1,4 @@
-"""`filter_path` on bytes. What Elasticsearch does is held against a real node in the end-to-end tests."""
+"""`filter_path` on bytes. What Elasticsearch does is checked against a real node in the end-to-end tests."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_any_filter_leaves_json_whose_values_were_there(value: dict[str, Any], f
 
 
 def _within(left: Any, value: Any) -> bool:
-    """Tell whether ``left`` is ``value`` with members and elements taken out, in order."""
+    """Return whether ``left`` is ``value`` with members and elements taken out, in order."""
     if isinstance(left, dict) and isinstance(value, dict):
         return all(key in value and _within(inner, value[key]) for key, inner in left.items())
     if isinstance(left, list) and isinstance(value, list):

@@ -49,7 +49,7 @@ class SpeaksVersion8(Urllib3HttpNode):
 
 
 def connect(url: str) -> Elasticsearch:
-    """Give a client for a node of either version."""
+    """Return a client for a node of either version."""
     return Elasticsearch(url, node_class=SpeaksVersion8, request_timeout=60)
 
 
@@ -60,7 +60,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def documents() -> Iterator[dict[str, Any]]:
-    """Give 300 documents that all match `fox`, their texts all different."""
+    """Yield 300 documents that all match `fox`, their texts all different."""
     for i in range(300):
         words = [WORDS[(i * 7 + j * (i % 5 + 1)) % len(WORDS)] for j in range(3 + i % 17)]
         yield {"title": f"fox {words[0]} {i}", "body": " ".join(words), "n": i, "tag": f"t{i % 7}"}
@@ -88,7 +88,7 @@ def fill(client: Elasticsearch, index: str) -> None:
 
 
 def config(elasticsearch: str, model: Path, **mapping: Any) -> Config:
-    """Give a configuration that rescores `articles`."""
+    """Return a configuration that rescores `articles`."""
     return Config.model_validate(
         {
             "listen": {"host": "127.0.0.1", "port": 0},

@@ -141,7 +141,7 @@ class StandIn:
 
 
 def _first_query(node: Any) -> Any:
-    """Give the first query in a tree of retrievers."""
+    """Return the first query in a tree of retrievers."""
     if isinstance(node, dict) and "query" in node:
         return node["query"]
     below = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
@@ -149,7 +149,7 @@ def _first_query(node: Any) -> Any:
 
 
 def _with_scripts(answer: web.Response, scripts: list[str]) -> web.Response:
-    """Give each hit the values of its script fields, all of them 1."""
+    """Return each hit the values of its script fields, all of them 1."""
     if not scripts or answer.status != 200:
         return answer
     got = json.loads(answer.body or b"")  # type: ignore[arg-type]  # made of bytes above

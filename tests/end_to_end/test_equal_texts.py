@@ -40,7 +40,7 @@ def url(elasticsearch_url: str) -> Iterator[str]:
 
 
 async def walk(session: aiohttp.ClientSession, url: str, query: str, size: int, **more: Any) -> list[str]:
-    """Give the ids of a list that is read page by page."""
+    """Return the ids of a list that is read page by page."""
     found: list[str] = []
     for start in range(0, HITS, size):
         body = {"query": {"match": {"title": query}}, "from": start, "size": size, "_source": ["title"], **more}

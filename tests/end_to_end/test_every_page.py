@@ -28,7 +28,7 @@ def url(elasticsearch_url: str, articles: str) -> Iterator[str]:
 
 
 async def page(session: aiohttp.ClientSession, url: str, start: int, size: int, window: int | None) -> list[str]:
-    """Give the ids of a page; no window asks Elasticsearch itself."""
+    """Return the ids of a page; no window asks Elasticsearch itself."""
     body: dict[str, object] = {"query": QUERY, "from": start, "size": size, "_source": ["n"]}
     if window is not None:
         body["ext"] = {"rescore": {"window_size": window}}

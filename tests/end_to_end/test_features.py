@@ -114,7 +114,7 @@ def exact(body: bytes) -> Any:
 
 
 def member(pairs: Any, *names: str) -> Any:
-    """Give a member of what `exact` gives."""
+    """Return a member of what `exact` gives."""
     for name in names:
         pairs = next((value for key, value in pairs if key == name), [])
     return pairs
@@ -147,7 +147,7 @@ def sent(url: str, search: Search) -> tuple[int, dict[str, str], bytes]:
 
 
 def whole(search: Search) -> Search:
-    """Give the request for the first 120 hits of the same list, or for all that it has."""
+    """Return the request for the first 120 hits of the same list, or for all that it has."""
     target = with_parameters(search.path, frozenset({"from", "size"}), {} if search.body else {"size": "120"})
     size = 50 if "rescorer" in search.name or "rank_window_size" in search.name else 120
     body = None if search.body is None else search.body | {"from": 0, "size": size}
@@ -155,7 +155,7 @@ def whole(search: Search) -> Search:
 
 
 def rows(test: str) -> list[Any]:
-    """Give the requests of the rows that a test shows, as its parameters."""
+    """Return the requests of the rows that a test shows, as its parameters."""
     return [pytest.param(row, search, id=f"{row.name} {search.name}") for row, search in SENT if row.test == test]
 
 
@@ -204,7 +204,7 @@ def test_an_endpoint_that_passes(url: str, node: str, row: Endpoint) -> None:
 
 
 def untimed(body: bytes) -> bytes:
-    """Give an answer without what differs from call to call: times, ids, places in the node's buffers."""
+    """Return an answer without what differs from call to call: times, ids, places in the node's buffers."""
     return re.sub(rb'"took" ?: ?\d+|took: \d+|"_scroll_id":"[^"]*"|byte offset: #\d+', b"", body)
 
 
@@ -286,7 +286,7 @@ def test_filter_path(url: str, node: str, filters: str) -> None:
 
 
 def shape(value: Any) -> Any:
-    """Give the keys of objects in order, the lengths of arrays, and the types of the rest."""
+    """Return the keys of objects in order, the lengths of arrays, and the types of the rest."""
     if isinstance(value, dict):
         return [(key, shape(inner)) for key, inner in value.items()]
     if isinstance(value, list):

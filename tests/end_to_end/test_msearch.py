@@ -41,7 +41,7 @@ def untimed(item: Any) -> Any:
 
 
 def settled(item: Any) -> Any:
-    """Give an answer without what hangs on the last bit of a score, which depends on the batch."""
+    """Return an answer without what hangs on the last bit of a score, which depends on the batch."""
     if "hits" not in item:
         return untimed(item)
     hits = sorted(item["hits"]["hits"], key=lambda hit: str(hit["_id"]))

@@ -64,7 +64,7 @@ def put(url: str, path: str, body: bytes) -> int:
 
 
 def sources(answer: bytes) -> list[bytes]:
-    """Give the sources of the hits, byte for byte."""
+    """Return the sources of the hits, byte for byte."""
     hits = members(answer, members(answer, whole(answer))["hits"])["hits"]
     return [members(answer, hit)["_source"].of(answer) for hit in elements(answer, hits)]
 
@@ -87,7 +87,7 @@ def test_one_document_cannot_switch_rescoring_off(url: str, elasticsearch_url: s
 
 
 def normal(answer: bytes) -> list[str]:
-    """Give the hits in an order of their own; where Elasticsearch filters a document, it writes it anew."""
+    """Return the hits in an order of their own; where Elasticsearch filters a document, it writes it anew."""
     found = decode(answer)["hits"]["hits"]
     return sorted(json.dumps({name: value for name, value in hit.items() if name != "_score"}) for hit in found)
 

@@ -39,7 +39,7 @@ async def sidecar(stand_in: StandIn, checkpoint: Path) -> AsyncIterator[Sidecar]
 
 
 async def post(sidecar: Sidecar, path: str, body: bytes | Any) -> tuple[int, str, Any]:
-    """Give status, `X-Rescore` and the decoded answer."""
+    """Return status, `X-Rescore` and the decoded answer."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return await ask(sidecar, "POST", path, data)
 

@@ -129,7 +129,7 @@ async def through(request: bytes, answer: bytes = OK) -> tuple[Recorder, bytes]:
 
 
 def request(target: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
-    """Give the bytes of a request."""
+    """Return the bytes of a request."""
     framing = [f"Content-Length: {len(body)}"] if body else []
     head = [f"{method} {target} HTTP/1.1", "Host: cluster.example:9200", "Connection: close", *framing, *headers]
     return "".join(f"{line}\r\n" for line in [*head, ""]).encode("latin-1") + body
@@ -141,7 +141,7 @@ def sent_on(head: bytes) -> list[bytes]:
 
 
 def lines(head: bytes) -> list[bytes]:
-    """Give the lines of a head."""
+    """Return the lines of a head."""
     return head.split(b"\r\n\r\n", 1)[0].split(b"\r\n")
 
 

@@ -54,7 +54,7 @@ async def over_tls(port: int, context: ssl.SSLContext, sent: bytes = request("/x
 
 
 async def served(port: int, context: ssl.SSLContext) -> bool:
-    """Tell whether a client is served: TLS 1.3 refuses its certificate only after its own handshake has ended."""
+    """Return whether a client is served: TLS 1.3 refuses its certificate only after its own handshake has ended."""
     with contextlib.suppress(ssl.SSLError, ConnectionError):
         return lines(await over_tls(port, context))[0] == lines(OK)[0]
     return False

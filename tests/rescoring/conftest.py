@@ -44,7 +44,7 @@ class Request:
     method: str = "POST"
 
     async def read(self) -> bytes | Reason:
-        """Give the body."""
+        """Return the body."""
         return self.body
 
     async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:

@@ -103,7 +103,7 @@ async def search(which: Watched, request: Request) -> Outcome:
 
 
 def passed(outcome: Outcome) -> tuple[str | None, bytes | None]:
-    """Give the reason and the edited body of a search that goes on."""
+    """Return the reason and the edited body of a search that goes on."""
     assert isinstance(outcome, Passed)
     return outcome.record.reason, outcome.body
 

@@ -49,7 +49,7 @@ WORDS = ["zip", "archive", "file", "read", "the", "of", "a", "write", "mean", "a
 
 
 def documents(count: int = 30, seed: int = 1) -> list[str]:
-    """Give texts of very different lengths, one of them empty, one too long for the models."""
+    """Return texts of very different lengths, one of them empty, one too long for the models."""
     draw = random.Random(seed)
     drawn = [" ".join(draw.choices(WORDS, k=draw.randrange(1, 60))) for _ in range(count - 2)]
     return [*drawn, "", " ".join(draw.choices(WORDS, k=400))]

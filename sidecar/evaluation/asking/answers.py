@@ -11,7 +11,7 @@ RERANKED: Final = "reranked"
 
 
 def read_hits(body: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Give ids and scores in the answer's order; of hits with one id the first counts, as runs hold an id once.
+    """Return ids and scores in the answer's order; of hits with one id the first counts, as runs hold an id once.
 
     Hits without a score (sorted searches) get falling ones, which keep their order.
     """
@@ -23,7 +23,7 @@ def read_hits(body: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def outcome(headers: Mapping[str, str]) -> str:
-    """Give `reranked`, or `passed: reason`, from `X-Rescore`; `direct` where there is none."""
+    """Return `reranked`, or `passed: reason`, from `X-Rescore`; `direct` where there is none."""
     said = headers.get("x-rescore")
     if said is None:
         return DIRECT
@@ -33,5 +33,5 @@ def outcome(headers: Mapping[str, str]) -> str:
 
 
 def stages(headers: Mapping[str, str]) -> dict[str, float]:
-    """Give the stages of `Server-Timing` (W3C), in milliseconds."""
+    """Return the stages of `Server-Timing` (W3C), in milliseconds."""
     return {name: float(ms) for name, ms in re.findall(r"([\w-]+);dur=([0-9.]+)", headers.get("server-timing", ""))}

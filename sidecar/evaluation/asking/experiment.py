@@ -73,10 +73,10 @@ Advance = Callable[[], None]
 
 
 def tasks(experiment: Experiment, identity: Mapping[str, Any]) -> list[Task]:
-    """Give all searches of both passes, those of one query and sidecar together.
+    """Return all searches of both passes, those of one query and sidecar together.
 
     Raises:
-        ModelError: a model cannot be had.
+        ModelError: a model is not available.
     """
     found = []
     models = {name: _model_key(experiment.config, name) for name in {system.model for system in experiment.systems}}
@@ -92,13 +92,13 @@ def tasks(experiment: Experiment, identity: Mapping[str, Any]) -> list[Task]:
 
 
 def timed_systems(systems: Sequence[System]) -> list[System]:
-    """Give one system of each model, fields and window: fusions are a few sums, and share its latency."""
+    """Return one system of each model, fields and window: fusions are a few sums, and share its latency."""
     found = {(system.model, system.fields, system.window_size): system for system in reversed(systems)}
     return list(reversed(found.values()))
 
 
 def _by_sidecar(systems: Sequence[System | None], queries: Sequence[str] | Mapping[str, str]) -> Any:
-    """Give (query, system) so that each sidecar is started once; the baseline is asked beside the first."""
+    """Yield (query, system) so that each sidecar is started once; the baseline is asked beside the first."""
     first = next((system for system in systems if system is not None), None)
     for _, some in itertools.groupby(systems, lambda system: _sidecar(system or first)):
         yield from itertools.product(queries, list(some))
@@ -130,7 +130,7 @@ def _model_key(config: Config, name: str) -> dict[str, Any]:
 
 
 def named_model(config: Config, name: str) -> Model:
-    """Give a model by its name in `engine.models`, by the default's id, or by any other id or directory."""
+    """Return a model by its name in `engine.models`, by the default's id, or by any other id or directory."""
     engine = config.engine
     if name in engine.models:
         return engine.models[name]
@@ -143,7 +143,7 @@ async def run(experiment: Experiment, todo: Sequence[Task], known: Journal, adva
     """Ask what the journal lacks; ``advance`` is called for each search.
 
     Raises:
-        SidecarError: a search was refused, or something needed cannot be had.
+        SidecarError: a search was refused, or something needed is not available.
     """
     missing = [task for task in todo if known.get(task.key) is None]
     first = experiment.systems[0]
@@ -172,12 +172,12 @@ async def _run_group(
 
 
 def config_timeout(config: Config) -> float:
-    """Give how long a client waits beyond the scoring itself, in seconds."""
+    """Return how long a client waits beyond the scoring itself, in seconds."""
     return config.upstream.connect_timeout + config.upstream.read_timeout
 
 
 def _one_of_each_side(group: Sequence[Task]) -> list[Task]:
-    """Give a search straight and one through, of the smallest window."""
+    """Return a search straight and one through, of the smallest window."""
     return list({task.system is None: task for task in group}.values())
 
 
@@ -225,7 +225,7 @@ async def workers(items: Iterable[Item], work: Callable[[Item], Awaitable[None]]
 
 
 def sidecar_config(experiment: Experiment, system: System, *, cached: bool) -> Config:
-    """Give the configuration of the sidecar that answers for ``system`` and others of its model and fields."""
+    """Return the configuration of the sidecar that answers for ``system`` and others of its model and fields."""
     mapping = with_fields(evaluated(experiment.mapping), system.fields).model_copy(update={"model": None})
     names = [name for name in experiment.index.split(",") if not name.startswith("-")]
     config = own_listeners(experiment.config)
@@ -236,12 +236,12 @@ def sidecar_config(experiment: Experiment, system: System, *, cached: bool) -> C
 
 
 def evaluated(mapping: IndexMapping) -> IndexMapping:
-    """Give the mapping as it is measured: rescoring for all, whatever its mode, and all overrides allowed."""
+    """Return the mapping as it is measured: rescoring for all, whatever its mode, and all overrides allowed."""
     return mapping.model_copy(update={"mode": "rescore", "overrides": Overrides(max_window_size=_WINDOWS)})
 
 
 def own_listeners(config: Config) -> Config:
-    """Give the configuration on free loopback ports, credentials taken out of the URLs (clients send them)."""
+    """Return the configuration on free loopback ports, credentials taken out of the URLs (clients send them)."""
     loopback = {"host": "127.0.0.1", "port": 0}
     return config.model_copy(
         update={

@@ -32,7 +32,7 @@ class Answer:
 
 
 def key(parts: Mapping[str, Any]) -> str:
-    """Give the key of what ``parts`` (JSON values) decide."""
+    """Return the key of what ``parts`` (JSON values) decide."""
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=12).hexdigest()
 
 
@@ -87,7 +87,7 @@ class Journal:
         return len(self._answers)
 
     def get(self, name: str) -> Answer | None:
-        """Give an answer by its key, None when it was not asked for yet."""
+        """Return an answer by its key, None when it was not asked for yet."""
         return self._answers.get(name)
 
     def put(self, name: str, answer: Answer) -> None:

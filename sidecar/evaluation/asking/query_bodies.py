@@ -27,7 +27,7 @@ def template(text: str, where: str) -> dict[str, Any]:
 
 
 def default(fields: Sequence[str]) -> dict[str, Any]:
-    """Give the template where the user gives none: `match` on one field, `multi_match` on several."""
+    """Return the template where the user gives none: `match` on one field, `multi_match` on several."""
     if len(fields) == 1:
         return {"query": {"match": {fields[0]: PLACEHOLDER}}, "_source": False}
     several = {"query": PLACEHOLDER, "fields": list(fields), "lenient": True}
@@ -35,7 +35,7 @@ def default(fields: Sequence[str]) -> dict[str, Any]:
 
 
 def filled(body: Mapping[str, Any], query: str, depth: int) -> dict[str, Any]:
-    """Give one query's body: the text put in, the first ``depth`` hits asked for."""
+    """Return one query's body: the text put in, the first ``depth`` hits asked for."""
     found: dict[str, Any] = {name: _filled(value, query) for name, value in body.items() if name != "from"}
     return {**found, "size": depth}
 
@@ -51,12 +51,12 @@ def _filled(value: Any, query: str) -> Any:
 
 
 def rescored(body: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the body with the overrides of one system; what the template's own `ext.rescore` says else stays."""
+    """Return the body with the overrides of one system; what the template's own `ext.rescore` says else stays."""
     ext = body.get("ext") or {}
     return {**body, "ext": {**ext, "rescore": {**(ext.get("rescore") or {}), **override}}}
 
 
 def plain(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the body for Elasticsearch itself, which knows no `ext.rescore`."""
+    """Return the body for Elasticsearch itself, which knows no `ext.rescore`."""
     ext = {name: value for name, value in (body.get("ext") or {}).items() if name != "rescore"}
     return {name: value for name, value in body.items() if name != "ext"} | ({"ext": ext} if ext else {})

@@ -65,7 +65,7 @@ def qrels(text: str, name: str = "qrels") -> Qrels:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Give the lines that hold something, with their numbers. Only newlines end a line: texts may hold U+2028."""
+    """Yield the lines that hold something, with their numbers. Only newlines end a line: texts may hold U+2028."""
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if line.strip():
             yield number, line
@@ -176,7 +176,7 @@ def _first(row: dict[str, Any], names: Iterable[str]) -> Any:
 
 
 def _grade(text: str, where: str) -> int:
-    """Give a whole-number grade; `1.0` is one too."""
+    """Return a whole-number grade; `1.0` is one too."""
     try:
         value = float(text)
         if value == int(value):

@@ -42,7 +42,7 @@ class Searcher:
     async def timed(
         self, method: str, target: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[float, ApiResponse[Any]]:
-        """Send one request; give the seconds it took, and the response.
+        """Send one request; return the seconds it took, and the response.
 
         Raises:
             SidecarError: Elasticsearch refused it.
@@ -65,7 +65,7 @@ class Searcher:
         return time.perf_counter() - started, response
 
     async def texts(self, index: str, documents: Collection[str], mapping: IndexMapping) -> dict[str, str]:
-        """Give the texts that the model reads of some documents, by id."""
+        """Return the texts that the model reads of some documents, by id."""
         if not documents:
             return {}
         ids = sorted(documents)
@@ -75,7 +75,7 @@ class Searcher:
         return {str(hit["_id"]): text_of(hit, mapping)[0] for hit in response.body["hits"]["hits"]}
 
     async def identity(self, index: str) -> dict[str, Any]:
-        """Give what tells this state of the index from others: its concrete indices and their documents.
+        """Return what tells this state of the index from others: its concrete indices and their documents.
 
         Raises:
             SidecarError: there is no such index, or it is empty.
@@ -86,7 +86,7 @@ class Searcher:
         return {"uuids": await self._uuids(index), "documents": count.body["count"]}
 
     async def _uuids(self, index: str) -> list[str]:
-        """Give the concrete indices' UUIDs; none for another cluster's, or without the privilege to read settings."""
+        """Return the concrete indices' UUIDs; none for another cluster's, or without the privilege to read settings."""
         target = f"/{quote(index, safe='*,')}/_settings?flat_settings=true&filter_path=*.settings.index.uuid"
         try:
             _, settings = await self.timed("GET", target)
@@ -98,7 +98,7 @@ class Searcher:
 
 
 def whole(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give an answer that is complete.
+    """Return an answer that is complete.
 
     Raises:
         SidecarError: a shard failed or time ran out: what is missing would be measured as not found.

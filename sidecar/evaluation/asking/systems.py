@@ -31,7 +31,7 @@ class System:
     fusion: Fusion
 
     def override(self) -> dict[str, Any]:
-        """Give `ext.rescore` of its searches."""
+        """Return `ext.rescore` of its searches."""
         return {"window_size": self.window_size, "fusion": self.fusion.model_dump(mode="json")}
 
 
@@ -78,7 +78,7 @@ def fusion(text: str, where: str) -> Fusion:
 
 
 def spelled(value: Fusion) -> str:
-    """Give a fusion as ``fusion`` reads it, what is the default left out."""
+    """Return a fusion as ``fusion`` reads it, what is the default left out."""
     default = Fusion()
     if value.method == "linear":
         return f"linear:{value.weight:g}" + (f":{value.normalize}" if value.normalize != default.normalize else "")
@@ -88,7 +88,7 @@ def spelled(value: Fusion) -> str:
 
 
 def systems(axes: Sweep, mapping: IndexMapping, model: str) -> list[System]:
-    """Give the points of the sweep, named by what varies; without one, the mapping as it is.
+    """Return the points of the sweep, named by what varies; without one, the mapping as it is.
 
     Points of one model and fields stand together, larger windows first: all their pairs are scored by then.
     """
@@ -124,11 +124,11 @@ def _last(path: str) -> str:
 
 
 def with_fields(mapping: IndexMapping, names: Sequence[str]) -> IndexMapping:
-    """Give the mapping with these fields, labels kept."""
+    """Return the mapping with these fields, labels kept."""
     known = {spec.name: spec for spec in mapping.fields}
     return mapping.model_copy(update={"fields": tuple(known.get(name) or FieldSpec(name=name) for name in names)})
 
 
 def slug(name: str) -> str:
-    """Give a file name for a system."""
+    """Return a file name for a system."""
     return re.sub(r"[^\w.+=-]+", "_", name)

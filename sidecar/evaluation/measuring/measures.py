@@ -23,7 +23,7 @@ DEFAULTS: Final = ("nDCG@10", "RR@10", "P@5", "P@10", "R@100", "Judged@10")
 
 
 def parse(name: str) -> Any:
-    """Give ir_measures' measure of this name, such as `nDCG@10` or `P(rel=2)@5`.
+    """Return ir_measures' measure of this name, such as `nDCG@10` or `P(rel=2)@5`.
 
     Raises:
         ValueError: there is none, or it needs a library that is not installed.
@@ -39,7 +39,7 @@ def parse(name: str) -> Any:
 
 
 def trec_order(hits: Hits) -> list[str]:
-    """Give the document ids in the order that trec_eval evaluates them in."""
+    """Return the document ids in the order that trec_eval evaluates them in."""
     return [document for document, _ in sorted(hits, key=lambda hit: (_single(hit[1]), hit[0]), reverse=True)]
 
 
@@ -48,7 +48,7 @@ def _single(score: float) -> float:
 
 
 def ties(hits: Hits, depth: int) -> bool:
-    """Tell whether ties decide which document stands where in the top ``depth``."""
+    """Return whether ties decide which document stands where in the top ``depth``."""
     order = trec_order(hits)
     return order[:depth] != [document for document, _ in hits[:depth]]
 

@@ -49,12 +49,12 @@ class SystemResult:
 
     @property
     def not_reranked(self) -> dict[str, int]:
-        """Give how many searches were not reranked, by `outcome: reason`."""
+        """Return how many searches were not reranked, by `outcome: reason`."""
         return {outcome: count for outcome, count in self.outcomes.items() if outcome != RERANKED}
 
 
 def run_of(hits: Hits, ties: Ties) -> Hits:
-    """Give the run that is measured: the answer's scores, or scores that keep the answer's own order."""
+    """Return the run that is measured: the answer's scores, or scores that keep the answer's own order."""
     return hits if ties == "trec_eval" else [(document, float(len(hits) - i)) for i, (document, _) in enumerate(hits)]
 
 
@@ -82,7 +82,7 @@ def comparisons(baseline: SystemResult, system: SystemResult, statistics: Statis
 
 
 def adjusted(all_comparisons: Sequence[Mapping[str, Comparison]]) -> list[dict[str, float]]:
-    """Give each system's randomization p-values, adjusted by measure for the number of systems compared."""
+    """Return each system's randomization p-values, adjusted by measure for the number of systems compared."""
     found: list[dict[str, float]] = [{} for _ in all_comparisons]
     for name in all_comparisons[0] if all_comparisons else ():
         for place, value in enumerate(holm([each[name].randomization for each in all_comparisons])):
@@ -91,7 +91,7 @@ def adjusted(all_comparisons: Sequence[Mapping[str, Comparison]]) -> list[dict[s
 
 
 def latency(answers: Sequence[Answer]) -> Latency | None:
-    """Give the percentiles of timed answers."""
+    """Return the percentiles of timed answers."""
     if not answers:
         return None
     milliseconds = np.array([answer.seconds for answer in answers]) * 1000
@@ -100,19 +100,19 @@ def latency(answers: Sequence[Answer]) -> Latency | None:
 
 
 def mean_stages(answers: Sequence[Answer]) -> dict[str, float]:
-    """Give the mean of each of the sidecar's stages, in milliseconds."""
+    """Return the mean of each of the sidecar's stages, in milliseconds."""
     names = list(dict.fromkeys(name for answer in answers for name in answer.stages))
     return {name: float(np.mean([answer.stages.get(name, 0.0) for answer in answers])) for name in names}
 
 
 def gains(baseline: SystemResult, system: SystemResult, measure: str) -> list[tuple[str, float]]:
-    """Give each query's gain, largest first."""
+    """Return each query's gain, largest first."""
     before, after = baseline.values[measure], system.values[measure]
     return sorted(((query, after[query] - before[query]) for query in before), key=lambda each: (-each[1], each[0]))
 
 
 def trec_run(answers: Mapping[str, Answer], ties: Ties, name: str) -> str:
-    """Give a TREC run file, its lines in the order that trec_eval evaluates them in."""
+    """Return a TREC run file, its lines in the order that trec_eval evaluates them in."""
     lines = []
     for query, answer in answers.items():
         scores = dict(run_of(answer.hits, ties))
@@ -122,10 +122,10 @@ def trec_run(answers: Mapping[str, Answer], ties: Ties, name: str) -> str:
 
 
 def _word(text: str) -> str:
-    """Give a name as one word: columns of run files are separated by white space."""
+    """Return a name as one word: columns of run files are separated by white space."""
     return "_".join(text.split())
 
 
 def as_json(result: SystemResult) -> dict[str, Any]:
-    """Give a result as JSON values."""
+    """Return a result as JSON values."""
     return asdict(result)

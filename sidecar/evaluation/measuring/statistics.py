@@ -58,7 +58,7 @@ class Statistics:
         )
 
     def estimate(self, values: Sequence[float] | Floats) -> Estimate:
-        """Give the mean of ``(queries,)`` values and its percentile bootstrap interval."""
+        """Return the mean of ``(queries,)`` values and its percentile bootstrap interval."""
         array = np.asarray(values, dtype=np.float64)
         if self._queries < 2:
             return Estimate(float(array.mean()), None, None)
@@ -78,7 +78,7 @@ class Statistics:
         )
 
     def _randomization(self, differences: Floats) -> float:
-        """Give the share of sign flips whose mean is as far from zero: of all flips, or of those drawn and our own."""
+        """Return the share of sign flips whose mean is as far from zero: of all, or of those drawn and our own."""
         means = np.abs(self._means(self._signs, differences))
         extreme = int((means >= abs(differences.mean()) - _SAME).sum())
         return extreme / len(means) if self._exact else (extreme + 1) / (len(means) + 1)
@@ -98,7 +98,7 @@ def _all_signs(queries: int) -> Resamples:
 
 
 def _t_test(differences: Floats) -> float:
-    """Give the paired t-test's p. Where all differences are the same there is no spread to test against."""
+    """Return the paired t-test's p. Where all differences are the same there is no spread to test against."""
     if len(differences) < 2 or np.ptp(differences) < _SAME:
         return 1.0 if len(differences) < 2 or abs(differences[0]) < _SAME else 0.0
     return float(stats.ttest_1samp(differences, 0.0).pvalue)

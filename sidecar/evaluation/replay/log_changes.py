@@ -34,13 +34,13 @@ class Logged:
 
     @property
     def index(self) -> str:
-        """Give the index expression that is searched."""
+        """Return the index expression that is searched."""
         found = route(self.method, self.target)
         return "*" if found is None or found.index is None else found.index
 
     @property
     def start(self) -> int:
-        """Give the page's first place in the list, from 0."""
+        """Return the page's first place in the list, from 0."""
         asked = parameters(self.target).get("from", (self.body or {}).get("from", 0))
         return int(asked) if str(asked).isdecimal() else 0
 
@@ -87,7 +87,7 @@ class Summary:
     stages: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON values."""
+        """Return it as JSON values."""
         return asdict(self)
 
 
@@ -106,7 +106,7 @@ def log(text: str, name: str) -> Log:
 
 
 def _body(given: Any) -> dict[str, Any] | None:
-    """Give a body; logs hold it as an object or as its text."""
+    """Return a body; logs hold it as an object or as its text."""
     found = (json.loads(given) if given.strip() else None) if isinstance(given, str) else given
     if found is not None and not isinstance(found, dict):
         raise ValueError(f"the body is a {type(found).__name__}")
@@ -149,7 +149,7 @@ def change(logged: Logged, direct: Answer, through: Answer) -> Change:
 
 
 def page(body: Mapping[str, Any], start: int) -> tuple[list[tuple[str, float]], list[int]]:
-    """Give an answer's hits, and the first-stage rank of each.
+    """Return an answer's hits, and the first-stage rank of each.
 
     A hit that tells none stands where Elasticsearch put it: it is after the window. A `filter_path` may leave nothing.
     """

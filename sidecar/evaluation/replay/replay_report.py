@@ -22,7 +22,7 @@ _TEXT: Final = 300
 
 
 def table(replayed: Replayed, name: str) -> Table:
-    """Give the summary as a table."""
+    """Return the summary as a table."""
     found = Table(title=Text(f"{name}, replayed", style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     found.add_column("what")
     found.add_column("value", justify="right")
@@ -32,7 +32,7 @@ def table(replayed: Replayed, name: str) -> Table:
 
 
 def rows(replayed: Replayed) -> Iterator[tuple[str, str]]:
-    """Give the summary's lines."""
+    """Yield the summary's lines."""
     summary = replayed.summary
     yield "searches replayed", str(len(replayed.changes))
     if summary.others:
@@ -69,7 +69,7 @@ def write(replayed: Replayed, name: str, folder: Path) -> list[Path]:
 
 
 def html(replayed: Replayed, name: str) -> str:
-    """Give the page: the summary, how overlaps are spread, the searches that changed most."""
+    """Return the page: the summary, how overlaps are spread, the searches that changed most."""
     overlaps = [change.overlap_at_10 for change in replayed.changes]
     summary = page.table(["what", "value"], [("", [escape(what), escape(value)]) for what, value in rows(replayed)])
     return page.page(

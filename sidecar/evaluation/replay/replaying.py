@@ -38,7 +38,7 @@ async def replayed(
     Raises:
         SidecarError: Elasticsearch answered none of the searches.
         UpstreamError: it does not answer at all.
-        ModelError: a model cannot be had.
+        ModelError: a model is not available.
     """
     identities = await _identities(config, log, api_key)
     keys = {logged.line: _key(config, logged, identities[logged.index]) for logged in log.searches}
@@ -62,7 +62,7 @@ def _known(journal: Journal, key: str) -> tuple[Answer | None, Answer | None]:
 
 
 async def _identities(config: Config, log: Log, api_key: str | None) -> dict[str, object]:
-    """Give the state of each index that is searched, so that answers of another state are not taken for its own."""
+    """Return the state of each index that is searched, so that answers of another state are not taken for its own."""
     found: dict[str, object] = {}
     async with searcher(config.upstream, api_key, config_timeout(config)) as direct:
         for index in {logged.index for logged in log.searches}:
@@ -123,6 +123,6 @@ async def _ask(side: Searcher, logged: Logged) -> Answer:
 
 
 def sidecar_config(config: Config) -> Config:
-    """Give the configuration of the sidecar that a log is replayed through."""
+    """Return the configuration of the sidecar that a log is replayed through."""
     indices = {pattern: evaluated(mapping) for pattern, mapping in config.indices.items()}
     return own_listeners(config).model_copy(update={"indices": indices})

@@ -24,7 +24,7 @@ def write(evaluation: Evaluation, folder: Path) -> list[Path]:
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Give the results with the settings they were measured under."""
+    """Return the results with the settings they were measured under."""
     experiment = evaluation.experiment
     return {
         "index": experiment.index,

@@ -18,14 +18,14 @@ ol { margin: 0; padding-left: 1.2rem } ol li { margin: 0 }
 
 
 def page(title: str, parts: Iterable[str]) -> str:
-    """Give a page of these parts, which are HTML; the title is text."""
+    """Return a page of these parts, which are HTML; the title is text."""
     head = f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
     body = "\n".join(parts)
     return f"{head}<style>{_STYLE}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
 
 
 def table(header: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Give a table; rows are (class, cells), cells are HTML."""
+    """Return a table; rows are (class, cells), cells are HTML."""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "\n".join(f"<tr class='{name}'>{''.join(f'<td>{c}</td>' for c in cells)}</tr>" for name, cells in rows)
     return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>"

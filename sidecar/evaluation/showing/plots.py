@@ -72,7 +72,7 @@ def quality_by_window(evaluation: Evaluation) -> str | None:
 
 
 def _lines(evaluation: Evaluation, place: Callable[[System], float]) -> dict[str, list[tuple[float, float]]]:
-    """Give each line's points, by what its systems have in common: all but the window."""
+    """Return each line's points, by what its systems have in common: all but the window."""
     means = {system.name: _mean(system, evaluation) for system in evaluation.systems}
     lines: dict[str, list[tuple[float, float]]] = {}
     for system in evaluation.experiment.systems:
@@ -123,7 +123,7 @@ def _svg(name: str, title: str, draw: Callable[[Axes], None]) -> str:
 
 
 def _bare(svg: str, name: str) -> str:
-    """Give the element alone, its ids unlike those of the page's other plots."""
+    """Return the element alone, its ids unlike those of the page's other plots."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)

@@ -29,7 +29,7 @@ def bar(known: int, total: int, *, anew: bool) -> Iterator[Callable[[], None]]:
 
 
 def _lines(console: Console, known: int, total: int) -> Callable[[], None]:
-    """Give what prints a line at every twentieth of the whole."""
+    """Return what prints a line at every twentieth of the whole."""
     done = known
 
     def advance() -> None:

@@ -16,7 +16,7 @@ _SNIPPET = 160
 
 
 def html(evaluation: Evaluation) -> str:
-    """Give the page."""
+    """Return the page."""
     experiment = evaluation.experiment
     title = f"Relevance of {experiment.index}"
     return page(title, [

@@ -20,7 +20,7 @@ COMPARED: Final = ("95 %", "difference", "95 %", "p", "p adj.", "win/loss/tie", 
 
 
 def summary(evaluation: Evaluation, title: str) -> Group:
-    """Give two tables of a row a system: all means; then the first measure's intervals, p-values, latency."""
+    """Return two tables of a row a system: all means; then the first measure's intervals, p-values, latency."""
     return Group(_means(evaluation, title), _compared(evaluation))
 
 
@@ -43,7 +43,7 @@ def _compared(evaluation: Evaluation) -> Table:
 
 
 def compared(system: SystemResult, measure: str) -> list[str]:
-    """Give a system's cells under ``COMPARED``, of one measure."""
+    """Return a system's cells under ``COMPARED``, of one measure."""
     return [interval(system.means[measure]), *_against(system, measure), *_latency(system)]
 
 
@@ -60,12 +60,12 @@ def _style(system: SystemResult, evaluation: Evaluation) -> str | None:
 
 
 def interval(value: Estimate, sign: str = "") -> str:
-    """Give a mean's interval; nothing where there is none."""
+    """Return a mean's interval; nothing where there is none."""
     return "" if value.low is None or value.high is None else f"{value.low:{sign}.3f}..{value.high:{sign}.3f}"
 
 
 def p_value(value: float) -> str:
-    """Give a p-value in three digits."""
+    """Return a p-value in three digits."""
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
@@ -104,13 +104,13 @@ def caption(evaluation: Evaluation) -> str:
 
 
 def console() -> Console:
-    """Give the console of the results: wide where nobody's screen bounds it, so that files hold whole rows."""
+    """Return the console of the results: wide where nobody's screen bounds it, so that files hold whole rows."""
     bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(width=None if bounded else 140, highlight=False)
 
 
 def extremes(evaluation: Evaluation, count: int) -> Table:
-    """Give the queries of the largest gains and losses of the best system."""
+    """Return the queries of the largest gains and losses of the best system."""
     found = gains(evaluation.baseline, evaluation.best, evaluation.measures[0])
     table = _table(f"{evaluation.best.name}: query", "gain")
     chosen = [*[each for each in found if each[1] > 0][:count], *[each for each in found if each[1] < 0][-count:]]

@@ -40,7 +40,7 @@ class TextFields:
         return (text for text in texts if self.count(names, text))
 
     def count(self, names: Sequence[str], text: str) -> bool:
-        """Tell whether a full-text clause on these fields, of which each may be a pattern with a boost, counts.
+        """Return whether a full-text clause on these fields, of which each may be a pattern with a boost, counts.
 
         No names are all fields.
         """
@@ -55,12 +55,12 @@ class TextFields:
         return any(field in self._analysed or _covers(field, self._analysed) for field in plain)
 
     def count_exact(self, name: str) -> bool:
-        """Tell whether a clause on a field's indexed terms counts: where the field is mapped, and analysed."""
+        """Return whether a clause on a field's indexed terms counts: where the field is mapped, and analysed."""
         return name in self._mapped and (self._analysed is None or name in self._analysed)
 
 
 def same_field(field: str, name: str) -> bool:
-    """Tell whether a query's field is the mapped one, a pattern that covers it, or one is the other's multi-field."""
+    """Return whether a query's field is the mapped one, a pattern that covers it, or one is the other's multi-field."""
     return field.startswith(f"{name}.") or name.startswith(f"{field}.") or matches(field, name)
 
 

@@ -43,12 +43,12 @@ class Backend(Protocol):
         ...
 
     def stats(self) -> dict[str, float]:
-        """Give counters; names end in `_total`."""
+        """Return counters; names end in `_total`."""
         ...
 
 
 def padded(pairs: Sequence[EncodedPair], pad: int) -> tuple[npt.NDArray[np.int64], ...]:
-    """Give `(pairs, longest)` int64 ids, type ids and attention mask."""
+    """Return `(pairs, longest)` int64 ids, type ids and attention mask."""
     shape = (len(pairs), max(map(len, pairs)))
     ids, types, mask = np.full(shape, pad, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     for row, pair in enumerate(pairs):

@@ -11,7 +11,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def cpu_quota(cgroup: Path = _CGROUP) -> int:
-    """Give the whole number of CPUs to use, at least one.
+    """Return the whole number of CPUs to use, at least one.
 
     More threads than the quota are worse than useless: the kernel stops all of them together once it is spent.
     Source: Linux's cgroup v2 (`cpu.max`) and v1 (`cpu.cfs_quota_us`) documentation.
@@ -39,7 +39,7 @@ def _read(file: Path) -> str:
 
 
 def cpu_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
-    """Give the instruction sets that the kernel names, none where it does not."""
+    """Return the instruction sets that the kernel names, none where it does not."""
     for line in _read(cpuinfo).splitlines():
         name, _, flags = line.partition(":")
         if name.strip() == "flags":
@@ -48,5 +48,5 @@ def cpu_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
 
 
 def computes_bfloat16(cpuinfo: Path = _CPUINFO) -> bool:
-    """Tell whether the CPU multiplies bfloat16 natively."""
+    """Return whether the CPU multiplies bfloat16 natively."""
     return not cpu_flags(cpuinfo).isdisjoint({"amx_bf16", "avx512_bf16"})

@@ -55,7 +55,7 @@ class Engine:
         """Load and warm up all configured models, beside the event loop.
 
         Raises:
-            ModelError: a model cannot be had.
+            ModelError: a model is not available.
         """
         loop = asyncio.get_running_loop()
         wanted = {_DEFAULT: _default(self._settings), **self._settings.models}
@@ -100,7 +100,7 @@ class Engine:
         return {loaded.name: loaded.describe() for loaded in self._models.values()}
 
     def stats(self) -> Mapping[str, float]:
-        """Give counters (names end in `_total`) and gauges."""
+        """Return counters (names end in `_total`) and gauges."""
         models = self._models.values()
         waiting = self._encoding + sum(loaded.scheduler.waiting_pairs() for loaded in models)
         gauges = {"waiting_pairs": waiting, "hanging": sum(loaded.scheduler.hanging() for loaded in models)}
@@ -152,7 +152,7 @@ class Engine:
     async def _values(
         self, loaded: Loaded, pairs: Sequence[EncodedPair], request: ScoreRequest
     ) -> tuple[npt.NDArray[np.float32], Timings]:
-        """Give each pair's relevance, from the score cache or the model, and the time the model took."""
+        """Return each pair's relevance, from the score cache or the model, and the time the model took."""
         known = loaded.known(pairs)
         values = np.array([known.get(i, np.nan) for i in range(len(pairs))], dtype=np.float32)
         fresh = [i for i in range(len(pairs)) if i not in known]

@@ -49,7 +49,7 @@ class Job:
         return 0.0 if self.finished is None else max(0.0, self.finished - self.submitted - self.model_seconds)
 
     def queued(self) -> Waiting:
-        """Give what the batch former sees."""
+        """Return what the batch former sees."""
         lengths = [len(self.pairs[pair]) for pair in self.waiting]
         return Waiting(self.deadline, self.arrival, lengths, self.background)
 
@@ -76,7 +76,7 @@ def drop_dead(jobs: Sequence[Job], now: float) -> list[Job]:
 
 
 def settle(job: Job, outcome: Row | Exception) -> None:
-    """Give a job's outcome to its event loop, unless nobody waits for it any more."""
+    """Return a job's outcome to its event loop, unless nobody waits for it any more."""
 
     def tell() -> None:
         if job.future.done():

@@ -43,7 +43,7 @@ class Encoded:
     how: str
 
     def aggregate(self, scores: Scalars) -> Scalars:
-        """Give `(documents,)` scores from `(pairs,)` ones: the passages' max, first or mean."""
+        """Return `(documents,)` scores from `(pairs,)` ones: the passages' max, first or mean."""
         if len(self.pairs) == self.documents:
             return scores
         grouped: list[list[float]] = [[] for _ in range(self.documents)]
@@ -80,7 +80,7 @@ class Loaded:
         }
 
     def stats(self) -> Counter[str]:
-        """Give the backends' counters, added up."""
+        """Return the backends' counters, added up."""
         return sum((Counter(backend.stats()) for backend in self.backends), Counter[str]())
 
     def relevance(self, logits: npt.NDArray[np.float32]) -> Scalars:
@@ -88,7 +88,7 @@ class Loaded:
         return on_grid(relevance(logits, self.head), max(backend.grid for backend in self.backends))
 
     def known(self, pairs: Sequence[EncodedPair]) -> dict[int, float]:
-        """Give the scores that are cached, by the pair's place."""
+        """Return the scores that are cached, by the pair's place."""
         found = {i: self.scores.get(pair.key) for i, pair in enumerate(pairs)} if self.scores.limit else {}
         return {i: score for i, score in found.items() if score is not None}
 
@@ -152,7 +152,7 @@ def load(model: config.Model, engine: config.Engine) -> Loaded:
     """Load one model on every device it is to run on, and warm it up.
 
     Raises:
-        ModelError: it cannot be had.
+        ModelError: it is not available.
     """
     files = find(model.model, model.revision)
     length = min(model.max_length or engine.max_length, _positions(files) or 1 << 30)
@@ -201,7 +201,7 @@ def _onnx(files: ModelFiles, engine: config.Engine) -> Backend:
 
 
 def _positions(files: ModelFiles) -> int | None:
-    """Give how many tokens the model has positions for; RoBERTa numbers them from its padding id on."""
+    """Return how many tokens the model has positions for; RoBERTa numbers them from its padding id on."""
     settings = files.config()
     positions = settings.get("max_position_embeddings")
     if not isinstance(positions, int):

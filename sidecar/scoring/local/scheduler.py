@@ -51,7 +51,7 @@ class _Worker:
     abandoned: bool = False
 
     def hangs(self, since: float) -> bool:
-        """Tell whether a batch runs that was started before ``since``, or the thread is gone."""
+        """Return whether a batch runs that was started before ``since``, or the thread is gone."""
         oldest = next((batch.started for batch in list(self.running)), since)
         return oldest < since or not (self.thread and self.thread.is_alive())
 
@@ -120,7 +120,7 @@ class Scheduler:
         return job
 
     def waiting_pairs(self) -> int:
-        """Give how many pairs wait."""
+        """Return how many pairs wait."""
         with self._wake:
             return sum(len(job.waiting) for job in self._jobs)
 
@@ -192,7 +192,7 @@ class Scheduler:
             batch.pending = problem
 
     def _finish(self, worker: _Worker, free_since: float) -> float:
-        """Wait for a batch and give its rows to their jobs; give when it ended. It had the device to itself
+        """Wait for a batch and give its rows to their jobs; return when it ended. It had the device to itself
         since the one before it ended, at ``free_since``.
         """
         batch = worker.running[0]
@@ -225,7 +225,7 @@ class Scheduler:
             settle(job, failure)
 
     def _riders(self, rows: dict[bytes, Logits]) -> set[Job]:
-        """Give a batch's rows to all jobs that wait for the same pairs; give those jobs."""
+        """Hand a batch's rows to all jobs that wait for the same pairs; return those jobs."""
         riders = set()
         for job in self._jobs:
             served = [pair for pair in job.waiting if job.pairs[pair].key in rows]

@@ -60,7 +60,7 @@ class _Template:
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Give how many tokens of two texts stay when both must fit into ``room``.
+    """Return how many tokens of two texts stay when both must fit into ``room``.
 
     The longer one is cut until both are equally long, then both. Source: the `tokenizers` library's
     `TruncationStrategy::LongestFirst`.
@@ -159,7 +159,7 @@ class PairTokenizer:
 
 
 def _split(parts: Sequence[Ids], types: Ids, counts: npt.NDArray[np.int64]) -> list[EncodedPair]:
-    """Give each pair its part of the tokens of all: views, not copies."""
+    """Return each pair its part of the tokens of all: views, not copies."""
     ids = np.concatenate(parts) if parts else types
     bounds = itertools.pairwise([0, *counts.sum(axis=1).cumsum().tolist()])
     return [_pair(ids[start:end], types[start:end]) for start, end in bounds]

@@ -29,7 +29,7 @@ def warm_up(backend: Backend, budget: int | None, longest: int, clock: Callable[
 
 
 def _rates(backend: Backend, longest: int, clock: Callable[[], float]) -> dict[int, float]:
-    """Give tokens a second for each budget, until batches take too long or no longer fit."""
+    """Return tokens a second for each budget, until batches take too long or no longer fit."""
     rates: dict[int, float] = {}
     for tokens in backend.budgets:
         backend.budget = tokens
@@ -50,7 +50,7 @@ def _timed(backend: Backend, pairs: list[EncodedPair], clock: Callable[[], float
 
 
 def best_budget(rates: Mapping[int, float]) -> int:
-    """Give the smallest budget whose rate is nearly the best one's."""
+    """Return the smallest budget whose rate is nearly the best one's."""
     best = max(rates.values())
     return min(budget for budget, rate in rates.items() if rate >= _NEARLY * best)
 
@@ -60,7 +60,7 @@ _FIRST_ID, _IDS = 5, 32  # past the padding ids, within every vocabulary
 
 
 def sample_pairs(tokens: int, longest: int) -> list[EncodedPair]:
-    """Give pairs of about so many tokens in all, 64 in the mean or ``longest`` at most, no two the same."""
+    """Return pairs of about so many tokens in all, 64 in the mean or ``longest`` at most, no two the same."""
     pairs: list[EncodedPair] = []
     count = max(1, tokens // min(64, longest))
     for number, length in enumerate(itertools.islice(itertools.cycle(_LENGTHS), count)):

@@ -85,12 +85,12 @@ CARD = CATALOG[:9]
 
 
 def repository(name: str) -> str:
-    """Give today's repository of a name that the card once used; other names are their own repository."""
+    """Return today's repository of a name that the card once used; other names are their own repository."""
     return next((model.repository for model in CATALOG if model.name == name), name)
 
 
 def row(model: CatalogModel) -> tuple[str, ...]:
-    """Give a model's table row: name, architecture, layers x width, parameters, head, and the card's figures."""
+    """Return a model's table row: name, architecture, layers x width, parameters, head, and the card's figures."""
     shape = model.shape
     figures = (model.ndcg10, model.mrr10, model.documents_per_second)
     return (
@@ -107,6 +107,6 @@ COLUMNS = ("name", "architecture", "layers x width", "parameters", "head", "nDCG
 
 
 def markdown(models: Iterable[CatalogModel] = CATALOG) -> str:
-    """Give the catalog as a Markdown table."""
+    """Return the catalog as a Markdown table."""
     lines = [COLUMNS, ("---",) * len(COLUMNS), *(("`" + name + "`", *rest) for name, *rest in map(row, models))]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -14,7 +14,7 @@ Head = Literal["one_logit", "two_logits"]
 
 
 def relevance(logits: npt.NDArray[np.float32], head: Head) -> npt.NDArray[np.float32]:
-    """Give `(pairs,)` relevance from `(pairs, labels)` logits.
+    """Return `(pairs,)` relevance from `(pairs, labels)` logits.
 
     One logit is the relevance: never through a softmax, which would make it 1 for every pair. Two logits:
     the difference of label 1 and label 0, which orders as P(label 1) does.
@@ -31,7 +31,7 @@ def on_grid(scores: npt.NDArray[np.float32], grid: float) -> npt.NDArray[np.floa
 
 
 def head_of(labels: int, wanted: str) -> Head:
-    """Give the head for a classifier of ``labels`` outputs.
+    """Return the head for a classifier of ``labels`` outputs.
 
     Raises:
         ModelError: the model is no cross-encoder that ranks, or the head asked for does not fit it.
@@ -45,7 +45,7 @@ def head_of(labels: int, wanted: str) -> Head:
 
 
 def declared_labels(config: Mapping[str, Any]) -> int | None:
-    """Give the number of labels that config.json declares, or None; `id2label` comes first, as in transformers."""
+    """Return the number of labels that config.json declares, or None; `id2label` comes first, as in transformers."""
     if isinstance(config.get("id2label"), dict):
         return len(config["id2label"])
     labels = config.get("num_labels")

@@ -14,7 +14,7 @@ _CHUNK = 1 << 20
 
 
 def cached(name: str, revision: str | None) -> Path | None:
-    """Give the folder of a repository's newest snapshot on this machine, or None."""
+    """Return the folder of a repository's newest snapshot on this machine, or None."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

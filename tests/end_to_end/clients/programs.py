@@ -112,7 +112,7 @@ def require(program: Program) -> None:
 
 
 def version(tool: Tool) -> tuple[int, ...]:
-    """Give a tool's version; nothing where it is missing."""
+    """Return a tool's version; nothing where it is missing."""
     if shutil.which(tool.command[0]) is None:
         return ()
     printed = subprocess.run(tool.command, capture_output=True, text=True, check=False)
@@ -121,7 +121,7 @@ def version(tool: Tool) -> tuple[int, ...]:
 
 
 def built(program: Program) -> Path:
-    """Give the folder of a program's build, made once for its sources and lock files; others that want it wait."""
+    """Return the folder of a program's build, made once for its sources and lock files; others that want it wait."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     cache = Path(base) / "rescoring-sidecar" / "clients"
     folder = cache / f"{program.name}-{hash_of(program):08x}"
@@ -138,7 +138,7 @@ def built(program: Program) -> Path:
 
 
 def hash_of(program: Program) -> int:
-    """Give a number that changes with the program's files and how they are built."""
+    """Return a number that changes with the program's files and how they are built."""
     files = sorted(file for file in (FOLDER / program.name).rglob("*") if file.is_file())
     return zlib.crc32(b"".join([repr(program).encode(), *(file.read_bytes() for file in files)]))
 

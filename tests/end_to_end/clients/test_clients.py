@@ -1,4 +1,4 @@
-"""The official clients of four languages through the sidecar, held against the bytes on the wire."""
+"""The official clients of four languages through the sidecar, checked against the bytes on the wire."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def seen(client: str, elasticsearch_url: str, sidecar_url: str, unreachable_url:
 
 
 def hits_of(url: str, **body: Any) -> list[dict[str, Any]]:
-    """Give the hits of a search for `fox`, as they are on the wire."""
+    """Return the hits of a search for `fox`, as they are on the wire."""
     status, _, answer = raw(url, "/articles/_search", json.dumps({"query": FOX, **body}).encode())
     assert status == 200
     hits: list[dict[str, Any]] = json.loads(answer)["hits"]["hits"]

@@ -24,7 +24,7 @@ FOREVER = float("inf")
 
 
 def pair(first: int, length: int = 4) -> EncodedPair:
-    """Give a pair whose score is ``first``."""
+    """Return a pair whose score is ``first``."""
     ids = np.array([first] + [0] * (length - 1), np.int32)
     return EncodedPair(ids, np.zeros(length, np.int32), ids.tobytes())
 

@@ -1,4 +1,4 @@
-"""Models that cannot be had or used: one clear message each."""
+"""Models that is not available or used: one clear message each."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ Choice = tuple[Literal["torch", "onnx"], str]
 
 
 def chosen(files: ModelFiles, engine: Engine) -> Choice:
-    """Give the backend, and why.
+    """Return the backend, and why.
 
     Raises:
         ModelError: the model's configuration cannot be read.
@@ -59,5 +59,5 @@ def _installed(*packages: str) -> bool:
 
 
 def sees_gpu(devices: Path = Path("/dev")) -> bool:
-    """Tell whether the kernel shows an NVIDIA GPU, its driver's or WSL's device; whether it works, torch will say."""
+    """Return whether the kernel shows an NVIDIA GPU, its driver's or WSL's device; whether it works, torch will say."""
     return any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists()

@@ -65,7 +65,7 @@ class OnnxBackend:
         }
 
     def stats(self) -> dict[str, float]:
-        """Give no counters."""
+        """Return no counters."""
         return {}
 
     def start(self, pairs: Sequence[EncodedPair]) -> Pending:
@@ -88,7 +88,7 @@ class OnnxBackend:
 
 
 def feed(rows: Rows) -> dict[str, npt.NDArray[Any]]:
-    """Give the graph's inputs: see ``onnx_graph``."""
+    """Return the graph's inputs: see ``onnx_graph``."""
     longest = int(rows.lengths[0])
     places = np.arange(longest)
     inside = places < rows.lengths[:, None]
@@ -105,7 +105,7 @@ def feed(rows: Rows) -> dict[str, npt.NDArray[Any]]:
 
 
 def graph_file(files: ModelFiles, dtype: str, cache_dir: str | None) -> Path:
-    """Give the model's graph, writing it first where the cache has none.
+    """Return the model's graph, writing it first where the cache has none.
 
     Raises:
         ModelError: the model cannot be exported, or the cache cannot be written.

@@ -67,7 +67,7 @@ class _Graph:
 
 
 def quantized(weight: Array, bits: int) -> tuple[npt.NDArray[np.int8], Array]:
-    """Give `(outputs, inputs)` weights as signed integers of so many bits, and the scale of each output."""
+    """Return `(outputs, inputs)` weights as signed integers of so many bits, and the scale of each output."""
     top = 2 ** (bits - 1) - 1
     scale = np.maximum(np.abs(weight).max(axis=1), 1e-12).astype(np.float32) / np.float32(top)
     return np.rint(weight / scale[:, None]).astype(np.int8), scale
@@ -114,7 +114,7 @@ def _embeddings(graph: _Graph, weights: Weights) -> str:
 
 
 def _rest(graph: _Graph, weights: Weights, number: int, attended: str, rows: str) -> str:
-    """Give what a layer makes of its attention: projected, added, normed, through the feed-forward part."""
+    """Return what a layer makes of its attention: projected, added, normed, through the feed-forward part."""
     attended = graph.linear(attended, *weights.layer(number, "attended"))
     rows = graph.skip_norm(attended, rows, weights.layer(number, "norm1"), weights.epsilon)
     weight, bias = weights.layer(number, "up")
@@ -143,7 +143,7 @@ def _attention_of_first(graph: _Graph, weights: Weights, number: int, rows: str,
 
 
 def _batched(graph: _Graph, weights: Weights, number: int, rows: str, parts: str) -> list[str]:
-    """Give the projections that ``parts`` name as padded batches, `(P, L, width)` each, from one product."""
+    """Return the projections that ``parts`` name as padded batches, `(P, L, width)` each, from one product."""
     layers = [weights.layer(number, part) for part in parts]
     joined = graph.linear(rows, np.concatenate([w for w, _ in layers]), np.concatenate([b for _, b in layers]))
     batch = graph.add("Reshape", graph.add("Gather", joined, "padded"), "shape")
@@ -154,7 +154,7 @@ def _batched(graph: _Graph, weights: Weights, number: int, rows: str, parts: str
 
 
 def _flat(graph: _Graph, weights: Weights, number: int, batch: str) -> str:
-    """Give a padded batch's rows: `(P * L, width)`."""
+    """Return a padded batch's rows: `(P * L, width)`."""
     width = weights.layer(number, "q")[0].shape[0]
     return graph.add("Reshape", batch, graph.constant(np.array([-1, width], dtype=np.int64)))
 

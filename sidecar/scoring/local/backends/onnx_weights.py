@@ -83,17 +83,17 @@ class Weights:
         return _HEADS[self.family]
 
     def layer(self, number: int, part: str) -> tuple[Array, Array]:
-        """Give weight and bias of a part of a layer."""
+        """Return weight and bias of a part of a layer."""
         if self.family == "distilbert":
             return self.pair(f"distilbert.transformer.layer.{number}.{_DISTIL_LAYER[part]}")
         return self.pair(f"{self.family}.encoder.layer.{number}.{_BERT_LAYER[part]}")
 
     def embedding(self, part: str) -> Array | None:
-        """Give an embedding table: `word`, `position` or `token_type`; None where the family has none."""
+        """Return an embedding table: `word`, `position` or `token_type`; None where the family has none."""
         return self.tensors.get(f"{self.family}.embeddings.{part}_embeddings.weight")
 
     def pair(self, name: str) -> tuple[Array, Array]:
-        """Give weight and bias by name.
+        """Return weight and bias by name.
 
         Raises:
             ModelError: the checkpoint has none.
@@ -106,7 +106,7 @@ class Weights:
 
 
 def exportable(settings: Mapping[str, Any]) -> bool:
-    """Tell whether a model of this config.json can be run by the onnx backend."""
+    """Return whether a model of this config.json can be run by the onnx backend."""
     weights = Weights("", settings, {})
     absolute = settings.get("position_embedding_type", "absolute") == "absolute"
     return settings.get("model_type") in FAMILIES and absolute and weights.activation in ACTIVATIONS

@@ -82,7 +82,7 @@ class PackedModel:
         self._layers = [_widened(layer, self.heads, -head % head_multiple) for layer in layers]
 
     def __call__(self, batch: Batch) -> torch.Tensor:
-        """Give `(pairs, labels)` logits, in the order of ``batch.first``."""
+        """Return `(pairs, labels)` logits, in the order of ``batch.first``."""
         rows = self._embed(batch)
         for layer in self._layers[:-1]:
             attended = batch.attention(nnf.linear(rows, *layer.qkv))
@@ -99,7 +99,7 @@ class PackedModel:
         return self._base.embeddings_project(found) if hasattr(self._base, "embeddings_project") else found
 
     def _last(self, layer: _Layer, rows: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Give the last layer's `(pairs, width)` states of the first tokens."""
+        """Return the last layer's `(pairs, width)` states of the first tokens."""
         weight, bias = layer.qkv
         width = weight.shape[0] // 3
         first = rows.index_select(0, batch.first)
@@ -108,13 +108,13 @@ class PackedModel:
         return self._rest(layer, batch.attention.of_first(query, kv), first)
 
     def _rest(self, layer: _Layer, attended: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Give what a layer makes of its attention: projected, added, normed, through the feed-forward part."""
+        """Return what a layer makes of its attention: projected, added, normed, through the feed-forward part."""
         rows = layer.norms[0](nnf.linear(attended, *layer.attended).add_(rows))
         found: torch.Tensor = layer.norms[1](layer.down(self._activation(layer.up(rows))).add_(rows))
         return found
 
     def _head(self, first: torch.Tensor) -> torch.Tensor:
-        """Give logits from the `(pairs, width)` states of the first token."""
+        """Return logits from the `(pairs, width)` states of the first token."""
         model = self._model
         if self._distil:
             found = model.classifier(torch.relu(model.pre_classifier(first)))

@@ -61,7 +61,7 @@ def race(
 
 
 def agrees(found: Logits, reference: Logits, tolerance: float) -> bool:
-    """Tell whether logits are the reference's but for rounding."""
+    """Return whether logits are the reference's but for rounding."""
     if found.shape != reference.shape or not np.isfinite(found).all():
         return False
     allowed = tolerance * max(1.0, float(np.ptp(reference)))
@@ -75,5 +75,5 @@ def _timed(way: Callable[[Sample], Logits], sample: Sample, clock: Callable[[], 
 
 
 def choice(laps: Sequence[tuple[int, Lap]], tokens: int) -> str:
-    """Give the way for a batch of so many tokens: that of the next larger size raced, or of the largest."""
+    """Return the way for a batch of so many tokens: that of the next larger size raced, or of the largest."""
     return next((lap.fastest for size, lap in laps if size >= tokens), laps[-1][1].fastest)

@@ -32,14 +32,14 @@ class Rows:
 
     @property
     def back(self) -> Numbers:
-        """Give `(pairs,)` where each pair that was given stands here."""
+        """Return `(pairs,)` where each pair that was given stands here."""
         back = np.empty_like(self.order)
         back[self.order] = np.arange(len(self.order))
         return back
 
 
 def first_position(settings: Mapping[str, Any]) -> int:
-    """Give the position id of a first token by config.json: RoBERTa and its kin count from after their padding id."""
+    """Return the position id of a first token by config.json: RoBERTa and its kin count from after their padding id."""
     return int(settings.get("pad_token_id", 1)) + 1 if settings.get("model_type") in _COUNT_FROM_PADDING else 0
 
 

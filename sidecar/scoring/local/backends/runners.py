@@ -90,7 +90,7 @@ class Bucket:
 
 
 def bucket_of(rows: int, pairs: int, longest: int) -> Bucket | None:
-    """Give the smallest bucket that holds a batch, None when it is too large or its pairs are too short."""
+    """Return the smallest bucket that holds a batch, None when it is too large or its pairs are too short."""
     row = next((size for size in _ROW_BUCKETS if size >= rows), None)
     length = next((size for size in _LENGTH_BUCKETS if size >= longest), None)
     if row is None or length is None or pairs > row // _ROWS_A_PAIR:
@@ -99,7 +99,7 @@ def bucket_of(rows: int, pairs: int, longest: int) -> Bucket | None:
 
 
 def fill(rows: Rows, bucket: Bucket) -> tuple[npt.NDArray[np.int64], ...]:
-    """Give ids, types, positions `(bucket rows,)`, first rows `(bucket pairs,)` and starts `(bucket pairs + 1,)`.
+    """Return ids, types, positions `(bucket rows,)`, first rows `(bucket pairs,)` and starts `(bucket pairs + 1,)`.
 
     Rows beyond the batch's belong to no pair; pairs beyond the batch's are empty, and their first row is row 0.
     """
@@ -148,7 +148,7 @@ Replay = Callable[[Sequence[npt.NDArray[np.int64]]], torch.Tensor]
 
 
 def static_forward(model: PackedModel, bucket: Bucket) -> Forward:
-    """Give a forward pass whose shapes depend on the bucket alone; its inputs are those of ``fill``."""
+    """Return a forward pass whose shapes depend on the bucket alone; its inputs are those of ``fill``."""
 
     def forward(inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         ids, types, positions, first, starts = inputs
@@ -193,7 +193,7 @@ class Upload:
         self._stream = _stream(device) if device.type == "cuda" else None
 
     def __call__(self, values: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
-        """Give the arrays as tensors that the current stream may use."""
+        """Return the arrays as tensors that the current stream may use."""
         tensors = [torch.from_numpy(value) for value in values]
         if self._stream is None:
             return tensors

@@ -32,7 +32,7 @@ _CUDA_GRIDS = {torch.float32: 2.0**-10, torch.float16: 2.0**-7, torch.bfloat16: 
 
 
 def devices(wanted: str) -> list[torch.device]:
-    """Give the devices that `engine.device` names: `cuda` and `auto` take every GPU there is.
+    """Return the devices that `engine.device` names: `cuda` and `auto` take every GPU there is.
 
     Raises:
         ModelError: there is no such device.
@@ -104,7 +104,7 @@ class TorchBackend:
         }
 
     def stats(self) -> dict[str, float]:
-        """Give how often the device ran out of memory."""
+        """Return how often the device ran out of memory."""
         return {"out_of_memory_total": self._out_of_memory}
 
     def start(self, pairs: Sequence[EncodedPair]) -> Pending:
@@ -147,7 +147,7 @@ def _grid(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def _runners(model: Any, device: torch.device) -> list[Runner]:
-    """Give the ways to run a model; on the CPU a BERT-class model runs unpadded, which wins at every size."""
+    """Return the ways to run a model; on the CPU a BERT-class model runs unpadded, which wins at every size."""
     if not supported(model):
         return [PaddedRunner(model, device)]
     if device.type == "cpu":

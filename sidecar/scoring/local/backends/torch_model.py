@@ -13,7 +13,7 @@ from sidecar.scoring.models.heads import declared_labels
 
 
 def dtype_of(wanted: str, device: torch.device) -> tuple[torch.dtype, str]:
-    """Give the arithmetic, and why.
+    """Return the arithmetic, and why.
 
     Raises:
         ModelError: torch does not compute in it here.
@@ -75,7 +75,7 @@ def keep_head_in_fp32(model: Any) -> None:
 
 
 def _labels_in_weights(files: ModelFiles) -> int:
-    """Give the width of the classifier, for configurations of old that do not say it."""
+    """Return the width of the classifier, for configurations of old that do not say it."""
     from safetensors import safe_open
 
     for file in files.directory.glob("*.safetensors"):

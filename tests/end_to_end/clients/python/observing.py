@@ -38,24 +38,24 @@ SEARCHES: list[dict[str, Any]] = [
 
 
 def outcome(answer: ApiResponse[Any]) -> str | None:
-    """Give what the sidecar said of a search."""
+    """Return what the sidecar said of a search."""
     return answer.meta.headers.get("X-Rescore")
 
 
 def ids(answer: Any) -> list[str]:
-    """Give the ids of an answer's hits, in order."""
+    """Return the ids of an answer's hits, in order."""
     return [hit["_id"] for hit in answer["hits"]["hits"]]
 
 
 def page(answer: ApiResponse[Any]) -> dict[str, Any]:
-    """Give what is to be seen of a search."""
+    """Return what is to be seen of a search."""
     found = answer["hits"]
     hits = [{"id": hit["_id"], "score": hit["_score"], "source": hit["_source"]} for hit in found["hits"]]
     return {"outcome": outcome(answer), "total": found["total"], "max_score": found["max_score"], "hits": hits}
 
 
 def features(answer: ApiResponse[Any]) -> dict[str, Any]:
-    """Give what is to be seen of a search that asked for all that Elasticsearch adds to hits."""
+    """Return what is to be seen of a search that asked for all that Elasticsearch adds to hits."""
     hits = answer["hits"]["hits"]
     return {
         "ids": ids(answer),
@@ -70,13 +70,13 @@ def features(answer: ApiResponse[Any]) -> dict[str, Any]:
 
 
 def bulk(answer: Any) -> dict[str, Any]:
-    """Give what is to be seen of a bulk request."""
+    """Return what is to be seen of a bulk request."""
     items = [next(iter(item.values())) for item in answer["items"]]
     return {"errors": answer["errors"], "items": [[i["status"], i.get("error", {}).get("type")] for i in items]}
 
 
 def searches(answer: ApiResponse[Any]) -> dict[str, Any]:
-    """Give what is to be seen of several searches."""
+    """Return what is to be seen of several searches."""
     items = [
         {"status": item["status"], "type": item["error"]["type"]} if "error" in item else ids(item)
         for item in answer["responses"]
@@ -85,5 +85,5 @@ def searches(answer: ApiResponse[Any]) -> dict[str, Any]:
 
 
 def error(raised: ApiError) -> dict[str, Any]:
-    """Give what is to be seen of an error."""
+    """Return what is to be seen of an error."""
     return {"exception": type(raised).__name__, "status": raised.status_code, "type": raised.error}

@@ -24,7 +24,7 @@ class Clock:
 
 
 def way(clock: Clock, seconds: Sequence[float], logits: Logits = RIGHT) -> Callable[[str], Logits]:
-    """Give a way that takes so long each time it runs; its first run is not timed."""
+    """Return a way that takes so long each time it runs; its first run is not timed."""
     left = list(seconds)
 
     def run(sample: str) -> Logits:
