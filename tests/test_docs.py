@@ -62,3 +62,13 @@ def test_every_override_is_documented() -> None:
 def test_no_page_names_this_machine() -> None:
     for page in PAGES:
         assert not re.search(r"/work/|/tmp/|\.\./shared/DESIGN", page.read_text()), page.name
+
+
+def test_drawings_name_what_exists() -> None:
+    drawings = re.findall(r"(?s)```mermaid\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text())
+    assert len(drawings) == 4
+    for drawing in drawings:
+        names = re.findall(r"\b[a-z_]+(?:/[a-z_]+)+\b", drawing)
+        assert names
+        for name in names:
+            assert (ROOT / "sidecar" / f"{name}.py").is_file(), f"{name} is drawn and does not exist"
