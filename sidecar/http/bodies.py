@@ -17,7 +17,7 @@ class StalledBodyError(web.RequestPayloadError):
 def of(request: web.BaseRequest, patience: float, pace: Pace) -> bytes | AsyncIterator[bytes] | None:
     """Return the body: whole where all of it is here already, else as it arrives; None where there is none.
 
-    Reading it raises ``StalledBodyError`` when nothing arrives for ``patience`` seconds.
+    Reading it raises ``StalledBodyError`` when nothing arrives for ``patience`` seconds, or the request lasts too long.
     """
     if not request.body_exists:
         return None
@@ -37,10 +37,12 @@ async def _pieces(request: web.BaseRequest, patience: float, pace: Pace) -> Asyn
 async def _next(request: web.BaseRequest, patience: float, pace: Pace) -> bytes:
     try:
         with pace:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(pace.allowed(patience)):
                 return await request.content.readany()
     except TimeoutError as late:
-        stalled = StalledBodyError(f"nothing of the request's body arrived for {patience:g} seconds")
+        over = pace.allowed(patience) < patience
+        why = "was not whole within upstream.total_timeout" if over else f"stopped arriving for {patience:g} seconds"
+        stalled = StalledBodyError(f"the request's body {why}")
         request.content.set_exception(stalled)
         raise stalled from late
 

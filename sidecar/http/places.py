@@ -7,6 +7,7 @@ the request whose client keeps it waiting the most is broken off; a request that
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -37,11 +38,15 @@ class Pace:
     Args:
         evict: breaks the request off.
         clock: a monotonic clock, seconds.
+        total: seconds that the whole request may last.
     """
 
-    def __init__(self, evict: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, evict: Callable[[], None], clock: Callable[[], float] = time.monotonic, total: float = math.inf
+    ) -> None:
         self._evict = evict
         self._clock = clock
+        self._ends = clock() + total
         self._behind = 0.0
         self._since: float | None = None
 
@@ -52,6 +57,10 @@ class Pace:
         if self._since is not None:
             self._behind += self._clock() - self._since
             self._since = None
+
+    def allowed(self, patience: float) -> float:
+        """Return the seconds to wait for the client now: ``patience``, or what is left of the whole request's."""
+        return min(patience, self._ends - self._clock())
 
     def moved(self, size: int) -> None:
         """Count bytes that the client sent or took; having been quick before is no credit."""

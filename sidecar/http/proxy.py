@@ -92,7 +92,7 @@ class _Exchange:
         self._upstream = upstream
         self._body: bytes | AsyncIterator[bytes] | None = None
         self._headers = without(end_to_end(headers), ("expect",))  # 100-continue is answered here
-        self._pace = Pace(self._make_room)
+        self._pace = Pace(self._make_room, total=config.upstream.total_timeout)
         self._answering = False
         self.repeatable = False
 

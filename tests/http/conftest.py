@@ -97,10 +97,10 @@ async def sidecar_before(
     settings: dict[str, Any] = {"listen": listener, "admin": listener, "engine": {"model": str(model or "bundled")}}
     config = Config.model_validate(settings | {"upstream": {"urls": urls, **upstream}, "indices": indices or {}})
     sidecar = Sidecar(config)
-    await sidecar.start()
-    if model is not None:
-        await sidecar.load()
     try:
+        await sidecar.start()
+        if model is not None:
+            await sidecar.load()
         yield sidecar
     finally:
         await sidecar.close()

@@ -220,7 +220,7 @@ async def test_a_client_that_stops_in_mid_body_gets_a_408(path: str) -> None:
         got = await say(sidecar.port, request(path, method="POST", body=b"abc")[:-1])
     head, _, body = got.partition(b"\r\n\r\n")
     assert lines(head)[0].split()[1] == b"408"
-    assert json.loads(body)["error"]["reason"] == "nothing of the request's body arrived for 0.3 seconds"
+    assert json.loads(body)["error"]["reason"] == "the request's body stopped arriving for 0.3 seconds"
 
 
 async def test_a_url_that_swallows_connections_costs_the_connect_timeout_and_the_next_one_answers() -> None:

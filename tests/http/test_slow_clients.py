@@ -107,6 +107,26 @@ async def test_a_request_that_finds_no_connection_in_time_is_a_429_to_be_tried_a
     assert b"none ended within upstream.pool_timeout" in refused
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_body_that_comes_byte_by_byte_ends_with_the_total_timeout(path: str) -> None:
+    upload = request(path, method="POST", body=b"x" * 1000)
+    async with (
+        recording(Recorder()) as upstream,
+        sidecar_before(upstream.url, indices=INDICES, total_timeout=0.3) as sidecar,
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", sidecar.port)
+        writer.write(upload[:-500])
+        answer = asyncio.create_task(reader.read())
+        while not answer.done():
+            writer.write(b"x")
+            await asyncio.wait({answer}, timeout=0.02)
+        writer.close()
+    got = await answer
+    assert lines(got)[0] == b"HTTP/1.1 408 Request Timeout"
+    assert b"was not whole within upstream.total_timeout" in got
+    assert not any(upstream.bodies)
+
+
 class Clock:
     """A clock that is set by hand."""
 
