@@ -196,7 +196,7 @@ async def _serve(config: Config, reload: ConfigSource | None, stop: asyncio.Even
         try:
             await sidecar.start()
             await _first(sidecar.load(), stop)
-            _leave_alone_what_stays()
+            leave_alone_what_stays()
             await stop.wait()
             await sidecar.drain()
         finally:
@@ -204,7 +204,7 @@ async def _serve(config: Config, reload: ConfigSource | None, stop: asyncio.Even
     leave(0)
 
 
-def _leave_alone_what_stays() -> None:
+def leave_alone_what_stays() -> None:
     """Keep the garbage collector from walking over all modules and models, and over a large body ten times.
 
     A full collection with torch loaded stops every thread for 100 ms; what is built of a body has no cycles.

@@ -75,11 +75,44 @@ FRAGMENTS: Final = (
         "&#",
         "<em>",
     ),
-    *("é", "e\u0301", "東", "\U0001f600", "\ud800", "x" * 99, "title", "zip archive ", "_source", "hits", "aggs"),
+    *(
+        "é",
+        "e\u0301",
+        "東",
+        "\U0001f600",
+        "\ud800",
+        "x" * 99,
+        "title",
+        "zip archive ",
+        "_source",
+        "hits",
+        "aggs",
+    ),
 )
-VALUES: Final = ("0", "1e9", "true", "null", '""', '"a"', "{}", "[]", '{"a":1}', '{"match":{"title":"zip"}}', "[[]]")
+VALUES: Final = (
+    "0",
+    "1e9",
+    "true",
+    "null",
+    '""',
+    '"a"',
+    "{}",
+    "[]",
+    '{"a":1}',
+    '{"match":{"title":"zip"}}',
+    "[[]]",
+)
 SLOTS: Final = (
-    *("x", "_source", "_source.excludes", "query", "query.bool.must", "query.bool.should", "query.match.title", "aggs"),
+    *(
+        "x",
+        "_source",
+        "_source.excludes",
+        "query",
+        "query.bool.must",
+        "query.bool.should",
+        "query.match.title",
+        "aggs",
+    ),
     *(
         "query.query_string.query",
         "query.simple_query_string.query",
@@ -147,7 +180,14 @@ PARAMETERS: Final = (
     "x",
     "source",
 )
-HEADERS: Final = ("accept", "content-type", "x-rescore-query", "x-rescore-window-size", "x-opaque-id", "authorization")
+HEADERS: Final = (
+    "accept",
+    "content-type",
+    "x-rescore-query",
+    "x-rescore-window-size",
+    "x-opaque-id",
+    "authorization",
+)
 _LINE: Final = 60_000  # what the listener takes of a request line or header
 
 
@@ -162,16 +202,29 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A parameter, header or index expression: ``fragment`` again and again, once something before and after it."""
+
+    head: str
+    fragment: str
+    tail: str = ""
+
+    def text(self, size: int) -> str:
+        """Return the whole of it, about ``size`` characters."""
+        return self.head + self.fragment * (size // max(1, len(self.fragment))) + self.tail
+
+
+@dataclass(frozen=True)
 class Case:
     """What one client sends, and what Elasticsearch answers."""
 
     endpoint: str = "_search"
-    index: tuple[str, str] | None = None
+    index: Line | None = None
     body: tuple[Piece, ...] = ()
     hits: tuple[Piece, ...] = ()
     answer: tuple[Piece, ...] = ()
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Line] = field(default_factory=dict)
+    headers: Mapping[str, Line] = field(default_factory=dict)
     coding: str = ""
 
 
@@ -209,6 +262,7 @@ SHAPES: Final[Mapping[str, Callable[[str, int], str]]] = {
     "text": _text,
     "texts": lambda fragment, size: "[" + ",".join(_numbered(fragment, size)) + "]",
     "keys": lambda fragment, size: "{" + ",".join(f"{key}:1" for key in _numbered(fragment, size)) + "}",
+    "long keys": lambda fragment, size: "{" + ",".join(f"{key}:1" for key in _numbered(fragment * 40, size)) + "}",
     "objects": lambda fragment, size: "{" + ",".join(f"{key}:{{}}" for key in _numbered(fragment, size)) + "}",
     "array": lambda value, size: "[" + ",".join([value] * _count(value, size)) + "]",
     "nested arrays": lambda value, size: "[" * 400 + ",".join([value] * _count(value, size)) + "]" * 400,
@@ -218,14 +272,19 @@ SHAPES: Final[Mapping[str, Callable[[str, int], str]]] = {
     ),
     "spaces": lambda value, size: " " * size + value,
 }
-_OF_TEXT: Final = ("text", "texts", "keys", "objects")
+_OF_TEXT: Final = ("text", "texts", "keys", "long keys", "objects")
+_GLOBS: Final = ("a*", "*a", "a*b", "*", "a", "a,", "a*,", "a.", "*.", "**.")
 
 
 def piece(random: Random, slots: tuple[str, ...]) -> Piece:
     """Return a random value at a random place."""
     shape = random.choice(list(SHAPES))
     if shape in _OF_TEXT:
-        return Piece(random.choice(slots), shape, "".join(random.choices(FRAGMENTS, k=random.choice((1, 1, 2, 3)))))
+        return Piece(
+            random.choice(slots),
+            shape,
+            "".join(random.choices(FRAGMENTS, k=random.choice((1, 1, 2, 3)))),
+        )
     return Piece(random.choice(slots), shape, random.choice(VALUES))
 
 
@@ -242,8 +301,20 @@ def mutated(made: Case, random: Random) -> Case:
     return random.choice(_MUTATIONS)(made, random)
 
 
-def _odd_line(random: Random) -> str:
-    return "".join(random.choices(FRAGMENTS, k=random.choice((1, 2, 3))))
+def _line(random: Random, *heads: str) -> Line:
+    fragment = "".join(random.choices(FRAGMENTS, k=random.choice((1, 2, 3))))
+    return Line(random.choice(heads or ("",)), fragment, random.choice(("", "", *FRAGMENTS)))
+
+
+def _pattern_and_names(made: Case, random: Random) -> Case:
+    """Let patterns of few letters meet names of the same letters."""
+    pattern = Line(
+        random.choice(("aggregations.", "**.")),
+        random.choice(_GLOBS),
+        random.choice(("", "b", "*b")),
+    )
+    names = Piece("aggregations", random.choice(("keys", "long keys")), random.choice(("a", "ab")))
+    return replace(made, parameters={"filter_path": pattern}, answer=(names,))
 
 
 _MUTATIONS: Final[tuple[Callable[[Case, Random], Case], ...]] = (
@@ -251,22 +322,22 @@ _MUTATIONS: Final[tuple[Callable[[Case, Random], Case], ...]] = (
     lambda made, random: replace(made, body=(piece(random, SLOTS),)),
     lambda made, random: replace(made, hits=(piece(random, HIT_SLOTS),)),
     lambda made, random: replace(made, answer=(piece(random, ANSWER_SLOTS),)),
-    lambda made, random: replace(
-        made, parameters={**made.parameters, random.choice(PARAMETERS): _odd_line(random)}, answer=made.answer
-    ),
+    lambda made, random: replace(made, parameters={**made.parameters, random.choice(PARAMETERS): _line(random)}),
     lambda made, random: replace(
         made,
-        parameters={"filter_path": random.choice(("aggregations.", "**.", "")) + _odd_line(random)},
+        parameters={"filter_path": _line(random, "aggregations.", "**.", "")},
         answer=(piece(random, ANSWER_SLOTS),),
     ),
-    lambda made, random: replace(made, headers={random.choice(HEADERS): _odd_line(random)}),
-    lambda made, random: replace(made, index=(random.choice(("i*,", "i,", "")), _odd_line(random))),
+    lambda made, random: replace(made, headers={random.choice(HEADERS): _line(random)}),
+    lambda made, random: replace(made, index=_line(random, "i*,", "i,", "")),
     lambda made, random: replace(
-        made, endpoint=random.choice(("_search", "_msearch", "_search/template", "_async_search"))
+        made,
+        endpoint=random.choice(("_search", "_msearch", "_search/template", "_async_search")),
     ),
-    lambda made, random: replace(made, index=("h", "")),
+    lambda made, random: replace(made, index=Line("h", "")),
     lambda made, random: replace(made, coding=random.choice(("", "gzip"))),
     lambda made, random: replace(made, body=(), hits=(), answer=()),
+    _pattern_and_names,
 )
 
 
@@ -275,11 +346,12 @@ def built(made: Case, size: int) -> Built:
     pieces = [*made.body, *made.hits, *made.answer]
     share = size // max(1, len(pieces))
     search = _document(
-        '{"query":{"match":{"title":"zip"}}}', [(each, SHAPES[each.shape](each.fragment, share)) for each in made.body]
+        '{"query":{"match":{"title":"zip"}}}',
+        [(each, SHAPES[each.shape](each.fragment, share)) for each in made.body],
     )
     answer = _answer(made, share)
     headers = {"content-type": "application/json"}
-    headers |= {name: _line(value) for name, value in made.headers.items()}
+    headers |= {name: _on_the_wire(value.text(_LINE)) for name, value in made.headers.items()}
     if made.endpoint == "_msearch":
         lines = max(1, (size if not made.body else 1) // (len(search) + 14))
         search = f'{{"index":"i"}}\n{search}\n' * lines
@@ -296,29 +368,32 @@ def _with_status(answer: str) -> str:
     return answer[:-1] + ',"status":200}'
 
 
-def _line(fragment: str) -> str:
-    return (fragment * (_LINE // max(1, len(fragment))))[:_LINE]
+def _on_the_wire(text: str) -> str:
+    """Return a header's value as the proxy decodes it."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
 
 
 def _target(made: Case) -> str:
-    index = (
-        "i"
-        if made.index is None
-        else quote(made.index[0] + _line(made.index[1])[:15_000], safe="*,-", errors="replace")
-    )
-    longest = 4000 if "filter_path" in made.parameters else _LINE // 3
-    given = "&".join(
-        f"{name}={quote((value * longest)[:longest], safe='', errors='replace')}"
-        for name, value in made.parameters.items()
-    )
+    index = "i" if made.index is None else _quoted(made.index, "*,-", 15_000 if made.index.fragment else 0)
+    longest = 3900 if "filter_path" in made.parameters else _LINE // 3
+    given = "&".join(f"{name}={_quoted(value, '', longest)}" for name, value in made.parameters.items())
     return f"/{index}/{made.endpoint}" + (f"?{given}" if given else "")
+
+
+def _quoted(value: Line, safe: str, size: int) -> str:
+    """Return a value as it is in a request line, which has room for no more than so much."""
+    text = quote(value.text(size), safe=safe, errors="replace")[: _LINE // 3]
+    return text[: text.rindex("%")] if "%" in text[-2:] else text
 
 
 def _answer(made: Case, share: int) -> str:
     hit = '{"_index":"i","_id":"1","_score":1.0,"_source":{"title":"zip","body":{"text":"zip"}}}'
     odd = _document(hit, [(each, SHAPES[each.shape](each.fragment, share)) for each in made.hits])
     plain = '{"took":1,"timed_out":false,"_shards":{"total":1,"failed":0},"hits":{"total":{"value":2},"max_score":1.0}}'
-    whole = _document(plain, [(each, SHAPES[each.shape](each.fragment, share)) for each in made.answer])
+    whole = _document(
+        plain,
+        [(each, SHAPES[each.shape](each.fragment, share)) for each in made.answer],
+    )
     hits = f'"hits":[{odd},{hit.replace(chr(34) + "1" + chr(34), chr(34) + "2" + chr(34))}]'
     return whole.replace('"max_score":1.0', '"max_score":1.0,' + hits, 1)
 

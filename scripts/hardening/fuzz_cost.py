@@ -21,6 +21,7 @@ from random import Random
 from typing import Any
 
 from hardening.cost_cases import Built, Case, built, case, mutated
+from sidecar.app import leave_alone_what_stays
 from sidecar.config.model import Config
 from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.http import content_coding
@@ -165,6 +166,7 @@ def _serve(pipe: Connection) -> None:
 
     with asyncio.Runner() as runner, contextlib.suppress(EOFError, KeyboardInterrupt):
         runner.run(one(Case(), 1000))
+        leave_alone_what_stays()
         while True:
             pipe.send(runner.run(one(*pipe.recv())))
 
@@ -214,6 +216,8 @@ def fault(process: _Process, made: Case) -> tuple[Cost | None, str | None]:
         return None, f"did not end in {_PATIENCE:g} s"
     if whole.loop_per_megabyte > _LOOP_SECONDS:
         return whole, f"{whole.loop * 1000:.0f} ms on the loop for {whole.size} bytes"
+    if Reason.INTERNAL_ERROR in whole.outcome:
+        return whole, "a bug of ours"
     return whole, _growth(process, made, whole) if whole.total > 0.2 else None
 
 
@@ -222,10 +226,8 @@ def _growth(process: _Process, made: Case, whole: Cost) -> str | None:
     again = _least(process, made, _MEGABYTE, 1)
     if quarter is None or again is None:
         return f"did not end in {_PATIENCE:g} s"
-    grown = min(whole.total, again.total) * quarter.size / (quarter.total * whole.size)
-    return (
-        f"{grown * whole.size / quarter.size:.1f} times the CPU for four times the bytes" if grown > _GROWTH else None
-    )
+    grown = min(whole.total, again.total) / quarter.total
+    return f"{grown:.1f} times the CPU for four times the bytes" if grown > 4 * _GROWTH else None
 
 
 def _least(process: _Process, made: Case, size: int, times: int) -> Cost | None:

@@ -21,7 +21,7 @@ from sidecar.observing.records import RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
-from sidecar.rescoring.fetching import Send, alone, completed, read_or_none
+from sidecar.rescoring.fetching import Send, alone, ask, completed, read_or_none
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.outcome import Answered, Outcome, answered, bad_override, passed
@@ -68,7 +68,7 @@ class SubmitAsyncSearch:
         plan = replace(planned, filter_path=None, search=planned.search.synchronous())
         if planned.mapping.mode == "shadow":
             return passed(self._services.shadow.compare(plan, alone(call.fetch)), call)
-        upstream = await alone(call.fetch)(planned.widened)
+        upstream = await ask("widened", planned, alone(call.fetch))
         if upstream.status != 200:
             return refused(upstream, planned, call)
         found = await aside(len(upstream.body), _read, upstream.body, plan)

@@ -7,6 +7,7 @@ keep the window from being what it is for every other page.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from sidecar.elasticsearch.client_search import UpstreamSearch
 from sidecar.elasticsearch.upstream import Fetch, UpstreamAnswer
@@ -17,6 +18,7 @@ from sidecar.rescoring.aside import aside
 from sidecar.rescoring.first_stage import FirstStage, read, with_rest, with_rest_of_all
 from sidecar.rescoring.plan import RescorePlan
 
+Part = Literal["widened", "rest", "all_at_once"]
 Send = Callable[[UpstreamSearch], Awaitable[UpstreamAnswer]]
 """``await send(search)`` asks for one search, on its own or as one of several.
 
@@ -32,6 +34,11 @@ def alone(fetch: Fetch) -> Send:
         return await fetch(search.method, search.target, search.body)
 
     return send
+
+
+async def ask(name: Part, plan: RescorePlan, send: Send) -> UpstreamAnswer:
+    """Ask for a part of the list, as the plan calls it; its request is built of the client's, however large."""
+    return await send(await aside(len(plan.search.text), getattr, plan, name))
 
 
 def read_or_none(body: bytes, plan: RescorePlan) -> FirstStage | None:
@@ -88,7 +95,7 @@ async def _looked_up(search: UpstreamSearch, send: Send) -> lookup.Fields:
 async def _with_rest(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage | Reason:
     if plan.window.rest_size == 0 or len(first.hits) < plan.window.fetched:
         return first
-    rest = await _part(plan.rest, plan, send)
+    rest = await _part("rest", plan, send)
     if isinstance(rest, Reason):
         return rest
     joined = with_rest(first, rest, plan.window.rest_size)
@@ -103,15 +110,15 @@ async def _once_each(first: FirstStage, rest: FirstStage, plan: RescorePlan, sen
     page = plan.window
     if page.exact:
         return with_rest_of_all(first, rest, 0, page.rest_size)
-    everything = await _part(plan.all_at_once, plan, send)
+    everything = await _part("all_at_once", plan, send)
     if isinstance(everything, Reason):
         return everything
     return with_rest_of_all(first, everything, page.rest_from - page.fetched, page.rest_size)
 
 
-async def _part(search: UpstreamSearch, plan: RescorePlan, send: Send) -> FirstStage | Reason:
+async def _part(name: Part, plan: RescorePlan, send: Send) -> FirstStage | Reason:
     """Ask for another part of the list; an error is one that the client's own request would meet, too."""
-    upstream = await send(search)
+    upstream = await ask(name, plan, send)
     if upstream.status != 200:
         return Reason.WIDENED_REFUSED
     return await aside(len(upstream.body), read_or_none, upstream.body, plan) or Reason.UNREADABLE_ANSWER

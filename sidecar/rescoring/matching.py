@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from sidecar.rescoring.point_in_time import PointsInTime, pit_id
 from sidecar.rescoring.resolver import IndexResolver
 
 _ALL = "_all"
+Known = dict[str | None, asyncio.Task[Match | Reason]]
 
 
 class Matcher:
@@ -55,18 +57,22 @@ class Matcher:
         """
         if call.match is not None:
             return call.match
-        return await self._by_body(call.request.body, None, call)
+        name = await pit_id(call.request.body)
+        return await self._of_index(None, call) if name is None else await self.point_in_time(name, call)
 
-    async def sub_search(self, sub: SubSearch, call: Call) -> Match | Reason:
-        """Match one search of several."""
+    async def sub_search(self, sub: SubSearch, call: Call, known: Known) -> Match | Reason:
+        """Match one search of several; ``known`` is what is matched for the others, each expression once."""
         if isinstance(call.match, Reason):
             return call.match
-        return await self._by_body(sub.body, sub.index or call.index, call)
-
-    async def _by_body(self, body: bytes, index: str | None, call: Call) -> Match | Reason:
-        name = await pit_id(body)
+        name = await pit_id(sub.body)
         if name is not None:
             return await self.point_in_time(name, call)
+        index = sub.index or call.index
+        if index not in known:
+            known[index] = asyncio.create_task(self._of_index(index, call))
+        return await known[index]
+
+    async def _of_index(self, index: str | None, call: Call) -> Match | Reason:
         return await self.expression(index, call.config, call.request.headers, call.fetch)
 
     async def point_in_time(self, name: str, call: Call) -> Match | Reason:

@@ -24,6 +24,7 @@ from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.first_stage import FirstStage
+from sidecar.rescoring.matching import Known
 from sidecar.rescoring.msearch_fetch import Asked, Fetched, UnusableError, fetch_all
 from sidecar.rescoring.outcome import (
     FAILURE,
@@ -63,12 +64,12 @@ class MultiSearch:
         if len(subs) > MOST_SEARCHES:
             plans: list[Planned] = [Reason.TOO_MANY_SEARCHES] * len(subs)
         else:
-            plans = await asyncio.gather(*map(self._plan, subs, requests, repeat(call)))
+            plans = await asyncio.gather(*map(self._plan, subs, requests, repeat(call), repeat({})))
         target = call.request.target
         return await self.run(Asked(call=call, subs=subs, requests=requests, plans=plans, search_target=target))
 
-    async def _plan(self, sub: SubSearch, request: SearchRequest, call: Call) -> Planned:
-        match = await self._services.matcher.sub_search(sub, call)
+    async def _plan(self, sub: SubSearch, request: SearchRequest, call: Call, known: Known) -> Planned:
+        match = await self._services.matcher.sub_search(sub, call, known)
         if isinstance(match, Reason):
             return match
         return await self._services.planner.plan(match, request, call.fetch, len(call.request.body))

@@ -137,7 +137,8 @@ async def fetch_all(asked: Asked) -> Fetched:
     fetched = Fetched(items={i: _error(planned) for i, planned in _of(asked, BadRequest)})
     widened = dict(_of(asked, RescorePlan))
     sent = [i for i, planned in enumerate(asked.plans) if not isinstance(planned, BadRequest)]
-    await _ask({i: asked.widened(i) for i in sent}, asked.call, fetched)
+    lines = await aside(len(asked.call.request.body), lambda: {i: asked.widened(i) for i in sent})
+    await _ask(lines, asked.call, fetched)
     size = sum(map(len, fetched.items.values()))
     for i, plan in widened.items():
         _take_window(i, await aside(size, _window, fetched.items[i], plan), fetched)

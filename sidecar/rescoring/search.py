@@ -9,7 +9,7 @@ from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
-from sidecar.rescoring.fetching import alone, completed, window
+from sidecar.rescoring.fetching import alone, ask, completed, window
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.outcome import Outcome, answered, bad_override, passed, passed_record
@@ -52,7 +52,7 @@ class Search:
         if planned.mapping.mode == "shadow":
             return passed(self._services.shadow.compare(planned, send), call)
         started = self._services.pipeline.now()
-        upstream = await send(planned.widened)
+        upstream = await ask("widened", planned, send)
         if upstream.status != 200:
             return refused(upstream, planned, call)
         first = await aside(len(upstream.body), window, upstream.body, planned)

@@ -11,7 +11,7 @@ from sidecar.errors import SidecarError
 from sidecar.observing.records import RescoreObserver, ShadowRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
-from sidecar.rescoring.fetching import Send, window, with_texts
+from sidecar.rescoring.fetching import Send, ask, window, with_texts
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.order import kendall_tau, overlap, rank
 from sidecar.rescoring.pipeline import score_request, unscorable
@@ -69,7 +69,7 @@ class Shadow:
         )
 
     async def _first(self, plan: RescorePlan, send: Send) -> FirstStage | None:
-        upstream = await send(plan.widened)
+        upstream = await ask("widened", plan, send)
         if upstream.status != 200:
             return None
         first = await aside(len(upstream.body), window, upstream.body, plan)

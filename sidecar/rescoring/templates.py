@@ -16,6 +16,7 @@ from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.mappings import Match
+from sidecar.rescoring.matching import Known
 from sidecar.rescoring.msearch import MOST_SEARCHES, MultiSearch, split
 from sidecar.rescoring.msearch_fetch import Asked
 from sidecar.rescoring.outcome import Outcome, Passed, answered, passed
@@ -79,8 +80,8 @@ class MultiSearchTemplate:
             return passed(subs, call)
         if len(subs) > MOST_SEARCHES:
             return passed(Reason.TOO_MANY_SEARCHES, call)
-        gate = asyncio.Semaphore(_AT_A_TIME)
-        planned = await asyncio.gather(*(self._plan(sub, call, gate) for sub in subs))
+        gate, known = asyncio.Semaphore(_AT_A_TIME), Known()
+        planned = await asyncio.gather(*(self._plan(sub, call, gate, known) for sub in subs))
         asked = Asked(
             call=call,
             subs=subs,
@@ -91,9 +92,11 @@ class MultiSearchTemplate:
         )
         return await self._several.run(asked)
 
-    async def _plan(self, sub: SubSearch, call: Call, gate: asyncio.Semaphore) -> tuple[SearchRequest | None, Planned]:
+    async def _plan(
+        self, sub: SubSearch, call: Call, gate: asyncio.Semaphore, known: Known
+    ) -> tuple[SearchRequest | None, Planned]:
         """Return the search that a template of several stands for, and its plan."""
-        match = await self._services.matcher.sub_search(sub, call)
+        match = await self._services.matcher.sub_search(sub, call, known)
         if isinstance(match, Reason) and not may_override(sub.body):
             return None, match
         async with gate:

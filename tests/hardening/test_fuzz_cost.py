@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 import pytest
-from hardening.cost_cases import Case, Piece, built, case, mutated
+from hardening.cost_cases import Case, Line, Piece, built, case, mutated
 from hardening.fuzz_cost import Bench, described
 
 from sidecar.elasticsearch import filter_path
@@ -25,7 +25,7 @@ KEYS = Case(body=(Piece("aggs", "keys", "a"),))
 DOCUMENT = Case(hits=(Piece("_source.title", "nested arrays", '"a"'),))
 SEARCHES = Case(endpoint="_msearch")
 STARS = Case(
-    parameters={"filter_path": "aggregations." + "a*" * 18 + "b,"}, answer=(Piece("aggregations", "keys", "a" * 36),)
+    parameters={"filter_path": Line("aggregations.", "a*", "b")}, answer=(Piece("aggregations", "keys", "a" * 36),)
 )
 
 
