@@ -44,7 +44,7 @@ def answered(value: Any, status: int = 200) -> Reply:
 
 def unresolved(path: str) -> bytes:
     """Answer that an expression names no index, and everything else with hits."""
-    return answered({} if "_resolve" in path else FOUND)(path)
+    return answered({} if "_field_caps" in path else FOUND)(path)
 
 
 def hits(path: str) -> bytes:

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,8 +32,8 @@ _AT_ONCE = 64
 _PATIENCE = 20.0
 """Seconds after which a connection counts as hung; the proxy's own timeouts are set to 1 or less."""
 
-_OWN = ("/_resolve/index/", "/_render/template")
-_FIELD_TYPES = "/_field_caps?fields=*&types="
+_OWN = ("/_render/template", "/_search?filter_path=_shards.failed,profile")
+_FIELDS = re.compile("/_field_caps[?]fields=(_id|[*]&types=)")
 
 
 @dataclass
@@ -147,7 +148,7 @@ def _compare(witness: Witness, taken: list[tuple[str, str]], findings: Findings)
 
 def _own(target: str) -> bool:
     """Return whether the sidecar asks this by itself, with a client's credentials."""
-    return target.startswith(_OWN) or _FIELD_TYPES in target
+    return target.startswith(_OWN) or _FIELDS.search(target) is not None
 
 
 def main() -> int:

@@ -17,7 +17,6 @@ class Dialect:
         json_types: media types of bodies in JSON.
         other_formats: parts of the media types and `format`s of answers that are not JSON.
         render: the path that renders a search template.
-        resolve: the path behind which index expressions are resolved.
     """
 
     product: Sequence[tuple[str, str]]
@@ -25,7 +24,6 @@ class Dialect:
     json_types: frozenset[str]
     other_formats: Sequence[str]
     render: str
-    resolve: str
 
 
 ELASTICSEARCH: Final = Dialect(
@@ -42,5 +40,4 @@ ELASTICSEARCH: Final = Dialect(
     ),
     other_formats=("yaml", "cbor", "smile"),
     render="/_render/template",
-    resolve="/_resolve/index/",
 )

@@ -16,15 +16,20 @@ from sidecar.elasticsearch.lenient_json import decode
 from sidecar.elasticsearch.request import SearchRequest
 
 _INDEX_KEYS = ("index", "indices")
+_EXPAND_KEYS = ("expand_wildcards", "expandWildcards")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubSearch:
-    """One search of several. ``header`` and ``body`` are its lines; ``index`` is None when the header names none."""
+    """One search of several.
+
+    ``header`` and ``body`` are its lines; ``index`` and ``expand_wildcards`` are None when the header has none.
+    """
 
     header: bytes
     body: bytes
     index: str | None
+    expand_wildcards: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +65,18 @@ def _sub(header: bytes, body: bytes) -> SubSearch:
     value = decode(header) if header.strip() else {}
     if not isinstance(value, dict):
         raise ValueError("a header is not an object")
-    named = [value[key] for key in _INDEX_KEYS if value.get(key) is not None]
-    return SubSearch(header=header, body=body, index=_expression(named[0]) if named else None)
+    index, expand = (_joined(value, keys) for keys in (_INDEX_KEYS, _EXPAND_KEYS))
+    return SubSearch(header=header, body=body, index=index, expand_wildcards=expand)
 
 
-def _expression(value: Any) -> str:
+def _joined(header: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    """Return the names that the first of these keys has, joined by commas."""
+    value = next((header[key] for key in keys if header.get(key) is not None), None)
+    if value is None:
+        return None
     names = value if isinstance(value, list) else [value]
     if not all(isinstance(name, str) for name in names):
-        raise ValueError("an index name is not a string")
+        raise ValueError("a name is not a string")
     return ",".join(names)
 
 

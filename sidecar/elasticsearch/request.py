@@ -88,6 +88,16 @@ class SearchRequest:
         return SearchBody(text=body_edits.without_ext(text, spans), value=value, ext=ext["rescore"], changed=True)
 
     @property
+    def pit(self) -> str | None:
+        """The id of the point in time that is searched, None where there is none."""
+        try:
+            pit = self.search.value.get("pit")
+        except ValueError:
+            return None
+        name = pit.get("id") if isinstance(pit, dict) else None
+        return name if isinstance(name, str) else None
+
+    @property
     def body_for_elasticsearch(self) -> bytes | None:
         """The body less our `ext.rescore`, None where there is nothing to take out of it."""
         return self._stripped if self.body else None

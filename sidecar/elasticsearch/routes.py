@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
-from urllib.parse import unquote
 
+from sidecar.elasticsearch.target import decoded
 from sidecar.reasons import Reason
 
 _READ = frozenset({"GET", "POST"})
@@ -78,7 +78,10 @@ def route(endpoints: Iterable[Endpoint[Handler]], method: str, target: str) -> R
     """
     if method not in _READ:
         return None
-    parts = [unquote(part) for part in target.partition("?")[0].split("/") if part]
+    try:
+        parts = [decoded(part) for part in target.partition("?")[0].split("/") if part]
+    except ValueError:
+        return None  # Elasticsearch refuses it
     if not parts or all(not part.startswith("_") for part in parts[:2]):
         return None
     index, words = (None, parts) if parts[0].startswith("_") and parts[0] != "_all" else (parts[0], parts[1:])

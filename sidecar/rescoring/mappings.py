@@ -25,12 +25,13 @@ _MIXED = Reason.MIXED_MAPPINGS
 class Match:
     """The mapping that applies, and the name or pattern it is configured under.
 
-    ``expression`` is what the search names, where that is known.
+    ``expression`` is what the search names, where that is known, and ``expand_wildcards`` its parameter.
     """
 
     pattern: str
     mapping: IndexMapping
     expression: str | None = None
+    expand_wildcards: str | None = None
 
 
 def match(indices: Mapping[str, IndexMapping], names: Sequence[str]) -> Match | Reason:

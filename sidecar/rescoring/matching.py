@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sidecar.config.model import Config
 from sidecar.elasticsearch.msearch_lines import SubSearch
+from sidecar.elasticsearch.request import SearchRequest
 from sidecar.elasticsearch.upstream import Fetch
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
 from sidecar.rescoring.mappings import Match, match
-from sidecar.rescoring.point_in_time import PointsInTime, pit_id
+from sidecar.rescoring.point_in_time import PointsInTime
 from sidecar.rescoring.resolver import IndexResolver
 
 _ALL = "_all"
-Known = dict[str | None, asyncio.Task[Match | Reason]]
+_EXPAND = "expand_wildcards"
+_USUAL = (None, "open")
+Known = dict[tuple[str | None, str | None], asyncio.Task[Match | Reason]]
+"""What is matched for searches of one request by their expressions and `expand_wildcards`, each pair once."""
 
 
 class Matcher:
@@ -28,52 +32,57 @@ class Matcher:
         self.points = PointsInTime()
 
     async def expression(
-        self, expression: str | None, config: Config, headers: Mapping[str, str], fetch: Fetch
+        self, expression: str | None, expand: str | None, config: Config, headers: Mapping[str, str], fetch: Fetch
     ) -> Match | Reason:
         """Match by the words of the expression, and else by what Elasticsearch says they stand for.
 
-        An expression that is written in the configuration costs no request. ``None`` means all indices.
+        An expression that is written in the configuration costs no request, except where `expand_wildcards`, that is
+        ``expand``, lets a wildcard stand for indices that it does not reach in a configuration. ``None`` means all
+        indices.
         """
         if not config.indices:
             return Reason.NO_MAPPING
         expression = expression or _ALL
-        found = await aside(len(expression), match, config.indices, expression.split(","))
+        found: Match | Reason = Reason.NO_MAPPING
+        if expand in _USUAL or not ("*" in expression or expression == _ALL):
+            found = await aside(len(expression), match, config.indices, expression.split(","))
         if isinstance(found, Reason):
-            names = await self._resolver.names("*" if expression == _ALL else expression, headers, fetch)
-            found = await aside(sum(map(len, names)), match, config.indices, names) if names else found
-        return found if isinstance(found, Reason) else replace(found, expression=expression)
+            names = await self._resolver.names("*" if expression == _ALL else expression, expand, headers, fetch)
+            found = await self._of_names(names, config) if names else found
+        return found if isinstance(found, Reason) else replace(found, expression=expression, expand_wildcards=expand)
+
+    async def _of_names(self, names: Sequence[str], config: Config) -> Match | Reason:
+        return await aside(sum(map(len, names)), match, config.indices, names)
 
     async def text_fields(self, match: Match, headers: Mapping[str, str], fetch: Fetch) -> frozenset[str] | None:
         """Return the fields of the matched indices that are analysed, None where that is not known."""
         if match.expression is None:
             return None
-        return await self._resolver.text_fields(match.expression, headers, fetch)
+        return await self._resolver.text_fields(match.expression, match.expand_wildcards, headers, fetch)
 
     async def call(self, call: Call) -> Match | Reason:
-        """Match a single search.
+        """Match a single search."""
+        return call.match or await self.unnamed(call.request, call, None, {})
 
-        Raises:
-            UpstreamError: Elasticsearch did not answer.
-        """
-        if call.match is not None:
+    async def named(self, sub: SubSearch, call: Call, known: Known) -> Match | Reason | None:
+        """Match one search of several by the names of its header or of the path, None where there are none."""
+        expression = sub.index or call.index
+        if isinstance(call.match, Reason) or expression is None:
             return call.match
-        name = await pit_id(call.request.body)
-        return await self._of_index(None, call) if name is None else await self.point_in_time(name, call)
+        return await self._once(expression, _expand(sub, call), call, known)
 
-    async def sub_search(self, sub: SubSearch, call: Call, known: Known) -> Match | Reason:
-        """Match one search of several; ``known`` is what is matched for the others, each expression once."""
-        if isinstance(call.match, Reason):
-            return call.match
-        name = await pit_id(sub.body)
-        if name is not None:
-            return await self.point_in_time(name, call)
-        index = sub.index or call.index
-        if index not in known:
-            known[index] = asyncio.create_task(self._of_index(index, call))
-        return await known[index]
+    async def unnamed(self, request: SearchRequest, call: Call, sub: SubSearch | None, known: Known) -> Match | Reason:
+        """Match a search for which no indices are named: it is in a point in time, or on all indices."""
+        if request.pit is None:
+            return await self._once(None, _expand(sub, call), call, known)
+        return await self.point_in_time(request.pit, call)
 
-    async def _of_index(self, index: str | None, call: Call) -> Match | Reason:
-        return await self.expression(index, call.config, call.request.headers, call.fetch)
+    async def _once(self, expression: str | None, expand: str | None, call: Call, known: Known) -> Match | Reason:
+        key = (expression, expand)
+        if key not in known:
+            found = self.expression(expression, expand, call.config, call.request.headers, call.fetch)
+            known[key] = asyncio.create_task(found)
+        return await known[key]
 
     async def point_in_time(self, name: str, call: Call) -> Match | Reason:
         """Match a search in a point in time, by the indices whose documents that holds."""
@@ -82,5 +91,11 @@ class Matcher:
         names = await self.points.names(name, call.request.headers, call.fetch)
         if not names:
             return Reason.PIT_UNKNOWN
-        found = await aside(sum(map(len, names)), match, call.config.indices, names)
+        found = await self._of_names(names, call.config)
         return found if isinstance(found, Reason) else replace(found, expression=",".join(names))
+
+
+def _expand(sub: SubSearch | None, call: Call) -> str | None:
+    """Return the `expand_wildcards` of a search; a header line's takes precedence over the parameter."""
+    given = None if sub is None else sub.expand_wildcards
+    return call.request.params.get(_EXPAND) if given is None else given

@@ -69,7 +69,8 @@ class MultiSearch:
         return await self.run(Asked(call=call, subs=subs, requests=requests, plans=plans, search_target=target))
 
     async def _plan(self, sub: SubSearch, request: SearchRequest, call: Call, known: Known) -> Planned:
-        match = await self._services.matcher.sub_search(sub, call, known)
+        matcher = self._services.matcher
+        match = await matcher.named(sub, call, known) or await matcher.unnamed(request, call, sub, known)
         if isinstance(match, Reason):
             return match
         return await self._services.planner.plan(match, request, call.fetch, len(call.request.body))

@@ -26,14 +26,7 @@ from sidecar.rescoring.resolver import caller, configured_name
 
 _MAX_BYTES = 8 << 20
 _MOST_INDICES = 10_000
-
-
-class _Pit(msgspec.Struct):
-    id: str
-
-
-class _Body(msgspec.Struct):
-    pit: _Pit | None = None
+_TARGET = "/_search?filter_path=timed_out,_shards.failed,aggregations.*.sum_other_doc_count,aggregations.*.buckets"
 
 
 class _Bucket(msgspec.Struct):
@@ -41,8 +34,8 @@ class _Bucket(msgspec.Struct):
 
 
 class _Terms(msgspec.Struct):
-    buckets: list[_Bucket]
     sum_other_doc_count: int
+    buckets: list[_Bucket] = []  # an empty list is no longer there when filtered
 
 
 class _Aggregations(msgspec.Struct):
@@ -57,17 +50,6 @@ class _Counted(msgspec.Struct):
     timed_out: bool
     aggregations: _Aggregations
     shards: _Shards = msgspec.field(name="_shards")
-
-
-async def pit_id(body: bytes) -> str | None:
-    """Return the point-in-time id that a search body names, or None."""
-    if b"pit" not in body:
-        return None
-    try:
-        found = await aside(len(body), decode, body, _Body)
-    except ValueError:
-        return None
-    return None if found.pit is None else found.pit.id
 
 
 class PointsInTime:
@@ -98,9 +80,10 @@ class PointsInTime:
 
 async def _ask(name: str, fetch: Fetch) -> tuple[str, ...]:
     terms = {"field": "_index", "size": _MOST_INDICES}
-    search = {"size": 0, "track_total_hits": False, "pit": {"id": name}, "aggs": {"indices": {"terms": terms}}}
+    search = {"size": 0, "track_total_hits": False, "terminate_after": 1, "pit": {"id": name}}  # one of each shard
+    search["aggs"] = {"indices": {"terms": terms}}
     try:
-        answer = await fetch("POST", "/_search", json.dumps(search).encode())
+        answer = await fetch("POST", _TARGET, json.dumps(search).encode())
         return await aside(len(answer.body), _names, answer.body) if answer.status == 200 else ()
     except (UpstreamError, ValueError):
         return ()  # the search itself will tell the client what is wrong

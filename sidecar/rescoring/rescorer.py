@@ -10,8 +10,9 @@ from sidecar.cache import ByteCache
 from sidecar.config.model import Config
 from sidecar.elasticsearch.request import SearchRequest, may_override
 from sidecar.elasticsearch.routes import Endpoint, Route
+from sidecar.elasticsearch.target import parameters
 from sidecar.errors import UpstreamError
-from sidecar.observing.records import RescoreObserver
+from sidecar.observing.records import RescoreObserver, RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call, Incoming
@@ -19,7 +20,7 @@ from sidecar.rescoring.endpoints import ENDPOINTS
 from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.matching import Matcher
 from sidecar.rescoring.msearch import MultiSearch
-from sidecar.rescoring.outcome import FAILURE, Answered, Outcome, Rejected, failure_message, passed
+from sidecar.rescoring.outcome import FAILURE, Answered, Outcome, Passed, Rejected, failure_message, passed
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.planning import Planner
 from sidecar.rescoring.search import Search
@@ -65,7 +66,11 @@ class Rescorer:
             UpstreamError: Elasticsearch did not answer.
         """
         config = self.config
-        match = await self._match(route, incoming, config)
+        try:
+            expand = parameters(incoming.target).get("expand_wildcards")
+        except ValueError:  # Elasticsearch refuses the request, whatever it holds
+            return Passed(record=RescoreRecord(outcome="passed", reason=Reason.BAD_PARAMETERS))
+        match = await self._match(route, expand, incoming, config)
         body = await incoming.read()
         request = SearchRequest(
             method=incoming.method,
@@ -87,7 +92,9 @@ class Rescorer:
             await aside(max(len(request.body), len(request.target)), request.prepare)
         return await self._handled(route, call)
 
-    async def _match(self, route: Route[Handler], incoming: Incoming, config: Config) -> Match | Reason | None:
+    async def _match(
+        self, route: Route[Handler], expand: str | None, incoming: Incoming, config: Config
+    ) -> Match | Reason | None:
         """Find the mapping by the request line alone, None where it takes the body."""
         if isinstance(route.endpoint.handler, Reason):
             return route.endpoint.handler
@@ -96,7 +103,7 @@ class Rescorer:
         if route.index is None or route.endpoint.several:
             return None
         try:
-            return await self._matcher.expression(route.index, config, incoming.headers, incoming.fetch)
+            return await self._matcher.expression(route.index, expand, config, incoming.headers, incoming.fetch)
         except Exception:
             _log.exception("an index expression could not be matched; the client gets Elasticsearch's own answer")
             return Reason.INTERNAL_ERROR

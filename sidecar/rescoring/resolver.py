@@ -1,8 +1,9 @@
 """What an index expression stands for: concrete indices of aliases, data streams and wildcards; fields that hold text.
 
-Elasticsearch itself is asked (``GET /_resolve/index/<expression>``, ``GET /<expression>/_field_caps``), with the
-caller's own credentials: what a caller may not see does not resolve for them. Answers are kept for a while, per caller.
-Source: Elasticsearch reference, "Resolve index API", "Field capabilities API".
+Elasticsearch itself is asked (``GET /<expression>/_field_caps``), with the caller's own credentials: what a caller may
+not see does not resolve for them. It names exactly the indices that a search of the same parameters sees, closed and
+hidden ones considered, and whoever may search may ask it. Answers are kept for a while, per caller.
+Source: Elasticsearch reference, "Field capabilities API", "Multi-target syntax".
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from urllib.parse import quote
 import msgspec
 
 from sidecar.cache import ByteCache
-from sidecar.elasticsearch.dialect import ELASTICSEARCH
 from sidecar.elasticsearch.lenient_json import decode
 from sidecar.elasticsearch.upstream import Fetch
 from sidecar.errors import UpstreamError
@@ -33,23 +33,13 @@ _MAX_TEXT_FIELDS = 1000
 _CALLER_HEADERS = ("authorization", "es-security-runas-user", "x-found-cluster")
 
 
-class _Index(msgspec.Struct):
-    name: str
+class _Failure(msgspec.Struct):
+    indices: list[str] = []
 
 
-class _Alias(msgspec.Struct):
-    name: str
-    indices: list[str] | str
-
-
-class _DataStream(msgspec.Struct):
-    name: str
-
-
-class _Resolution(msgspec.Struct):
-    indices: list[_Index] = []
-    aliases: list[_Alias] = []
-    data_streams: list[_DataStream] = []
+class _Searched(msgspec.Struct):
+    indices: list[str] = []
+    failures: list[_Failure] = []
 
 
 class _Capabilities(msgspec.Struct):
@@ -67,19 +57,26 @@ class IndexResolver:
         self._clock = clock
         self._known = ByteCache[tuple[float, Any]](_MAX_BYTES)
 
-    async def names(self, expression: str, headers: Mapping[str, str], fetch: Fetch) -> tuple[str, ...]:
-        """Return the concrete index and data stream names, sorted; none when Elasticsearch does not say."""
-        if len(expression) > _LONGEST_EXPRESSION:
-            return ()
-        target = ELASTICSEARCH.resolve + _quoted(expression) + "?expand_wildcards=open&ignore_unavailable=true"
-        return await self._known_or_asked(target, _names, headers, fetch) or ()
+    async def names(
+        self, expression: str, expand: str | None, headers: Mapping[str, str], fetch: Fetch
+    ) -> tuple[str, ...] | None:
+        """Return the names of the indices and data streams that are searched, sorted; None when that is not known.
 
-    async def text_fields(self, expression: str, headers: Mapping[str, str], fetch: Fetch) -> frozenset[str] | None:
+        ``expand`` is the search's `expand_wildcards`.
+        """
+        if len(expression) > _LONGEST_EXPRESSION:
+            return None
+        target = f"/{_quoted(expression)}/_field_caps?fields=_id&filter_path=indices,failures.indices"
+        return await self._known_or_asked(target + _options(expand), _names, headers, fetch)
+
+    async def text_fields(
+        self, expression: str, expand: str | None, headers: Mapping[str, str], fetch: Fetch
+    ) -> frozenset[str] | None:
         """Return the names of the fields that are analysed, None when Elasticsearch does not say or they are many."""
         if len(expression) > _LONGEST_EXPRESSION:
             return None
-        query = f"?fields=*&types={_TEXT_TYPES}&filter_path=fields.*.*.type&ignore_unavailable=true"
-        target = f"/{_quoted(expression)}/_field_caps{query}"
+        query = f"?fields=*&types={_TEXT_TYPES}&filter_path=fields.*.*.type"
+        target = f"/{_quoted(expression)}/_field_caps{query}{_options(expand)}"
         return await self._known_or_asked(target, _text_fields, headers, fetch)
 
     async def _known_or_asked(
@@ -104,6 +101,12 @@ def caller(headers: Mapping[str, str]) -> bytes:
     return hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+def _options(expand: str | None) -> str:
+    """Return the parameters that decide which indices count: a search that lacks one fails by itself."""
+    chosen = "" if expand is None else f"&expand_wildcards={quote(expand, safe=',')}"
+    return f"&ignore_unavailable=true{chosen}"
+
+
 def _quoted(expression: str) -> str:
     return quote(expression, safe="*,-")
 
@@ -122,10 +125,8 @@ def _text_fields(body: bytes) -> frozenset[str] | None:
 
 
 def _names(body: bytes) -> tuple[str, ...]:
-    found = decode(body, _Resolution)
-    names = {index.name for index in found.indices} | {stream.name for stream in found.data_streams}
-    for alias in found.aliases:
-        names.update([alias.indices] if isinstance(alias.indices, str) else alias.indices)
+    found = decode(body, _Searched)
+    names = {*found.indices, *(name for failure in found.failures for name in failure.indices)}
     return tuple(sorted({configured_name(name) for name in names}))
 
 

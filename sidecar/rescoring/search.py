@@ -25,7 +25,6 @@ _CIRCUIT_BREAKING = b"circuit_breaking_exception"
 
 
 Matched = Callable[[Call, Match], Awaitable[Outcome]]
-Unmatched = Callable[[Reason, Call], Awaitable[Outcome]]
 
 
 class Search:
@@ -64,17 +63,10 @@ class Search:
         return answered(upstream, applied.record, applied.body)
 
 
-async def pass_on(reason: Reason, call: Call) -> Outcome:
-    """Return the request as it came."""
-    return passed(reason, call)
-
-
-async def with_mapping(call: Call, services: Services, answer: Matched, unmatched: Unmatched = pass_on) -> Outcome:
-    """Answer one search by ``answer`` once it is known which mapping applies, by ``unmatched`` where none does."""
+async def with_mapping(call: Call, services: Services, answer: Matched) -> Outcome:
+    """Answer one search by ``answer`` once it is known which mapping applies; pass it on where none does."""
     match = await services.matcher.call(call)
-    if isinstance(match, Reason):
-        return await unmatched(match, call)
-    return await answer(replace(call, match=match), match)
+    return passed(match, call) if isinstance(match, Reason) else await answer(replace(call, match=match), match)
 
 
 def refused(upstream: UpstreamAnswer, planned: RescorePlan, call: Call) -> Outcome:

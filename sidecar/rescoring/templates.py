@@ -15,13 +15,12 @@ from sidecar.elasticsearch.request import SearchRequest, may_override
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
-from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.matching import Known
 from sidecar.rescoring.msearch import MOST_SEARCHES, MultiSearch, split
 from sidecar.rescoring.msearch_fetch import Asked
 from sidecar.rescoring.outcome import Outcome, Passed, answered, passed
 from sidecar.rescoring.planning import Planned
-from sidecar.rescoring.search import Search, with_mapping
+from sidecar.rescoring.search import Search
 from sidecar.rescoring.services import Services
 
 _AT_A_TIME = 8
@@ -31,32 +30,28 @@ class SearchTemplate:
     """Answers `_search/template`."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
         self._search = Search(services)
 
     async def __call__(self, call: Call) -> Outcome:
         """Answer one template search."""
-        return await with_mapping(call, self._services, self._matched, self._unmatched)
-
-    async def _unmatched(self, reason: Reason, call: Call) -> Outcome:
-        """Pass a template on; it is rendered only where it may hold our `ext.rescore`."""
-        if not may_override(call.request.body) or not template_rendering.takes_parameters(call.request.target):
-            return passed(reason, call)
-        body = await _render(call.request.body, call)
-        if body is None:
-            return passed(reason, call)
-        search = await aside(len(body), template_rendering.as_search(call.request, body).prepare)
-        return await _sent(passed(reason, replace(call, request=search)), search, call)
-
-    async def _matched(self, call: Call, match: Match) -> Outcome:
-        if not template_rendering.takes_parameters(call.request.target):
-            return passed(Reason.TEMPLATE_PARAMETERS, call)
-        body = await _render(call.request.body, call)
-        if body is None:
-            return passed(Reason.TEMPLATE_FAILED, call)
-        search = await aside(len(body), template_rendering.as_search(call.request, body).prepare)
-        outcome = await self._search.matched(replace(call, request=search), match)
+        unmatched = call.match if isinstance(call.match, Reason) else None
+        if unmatched and not may_override(call.request.body):
+            return passed(unmatched, call)
+        search = await _as_search(call)
+        if isinstance(search, Reason):
+            return passed(unmatched or search, call)
+        outcome = await self._search(replace(call, request=search))
         return await _sent(outcome, search, call) if isinstance(outcome, Passed) else outcome
+
+
+async def _as_search(call: Call) -> SearchRequest | Reason:
+    """Return the search that a template stands for: only it tells whether it is in a point in time."""
+    if not template_rendering.takes_parameters(call.request.target):
+        return Reason.TEMPLATE_PARAMETERS
+    body = await _render(call.request.body, call)
+    if body is None:
+        return Reason.TEMPLATE_FAILED
+    return await aside(len(body), template_rendering.as_search(call.request, body).prepare)
 
 
 async def _sent(outcome: Passed, search: SearchRequest, call: Call) -> Outcome:
@@ -96,7 +91,8 @@ class MultiSearchTemplate:
         self, sub: SubSearch, call: Call, gate: asyncio.Semaphore, known: Known
     ) -> tuple[SearchRequest | None, Planned]:
         """Return the search that a template of several stands for, and its plan."""
-        match = await self._services.matcher.sub_search(sub, call, known)
+        matcher = self._services.matcher
+        match = await matcher.named(sub, call, known)
         if isinstance(match, Reason) and not may_override(sub.body):
             return None, match
         async with gate:
@@ -104,6 +100,7 @@ class MultiSearchTemplate:
         if body is None:
             return None, match if isinstance(match, Reason) else Reason.TEMPLATE_FAILED
         request = await aside(len(body), msearch_lines.as_search(replace(sub, body=body), call.request).prepare)
+        match = match or await matcher.unnamed(request, call, sub, known)
         if isinstance(match, Reason):
             return request, match
         return request, await self._services.planner.plan(match, request, call.fetch)

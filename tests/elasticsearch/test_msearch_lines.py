@@ -29,7 +29,7 @@ def test_an_empty_line_at_the_end_is_overlooked() -> None:
         (b"{}\n{}", "not terminated by a newline"),
         (b"[]\n{}\n", "a header is not an object"),
         (b"{\n{}\n", "Expecting property name"),
-        (b'{"index":1}\n{}\n', "an index name is not a string"),
+        (b'{"index":1}\n{}\n', "a name is not a string"),
     ],
 )
 def test_what_elasticsearch_refuses_is_refused(body: bytes, problem: str) -> None:

@@ -60,14 +60,24 @@ def test_what_is_no_search(method: str, target: str) -> None:
 
 
 def test_parameters_are_read_as_elasticsearch_reads_them() -> None:
-    assert parameters("/_search?a=1&b=x+y;a=%32&flag&=v&&c=%C3%A9") == {
+    """The end-to-end tests hold more of these against the node."""
+    assert parameters("/_search?a=1&b=x+y;a=%32&flag&=v&==w=&&=&c=%C3%A9&d=1%%=2#e=3") == {
         "a": "2",
         "b": "x y",
         "flag": "",
-        "": "v",
+        "v": "",
+        "w": "",
         "c": "é",
+        "d": "1%=2",
     }
-    assert parameters("/_search") == {}
+    assert parameters("/_search") == parameters("/_search?#a=1") == {}
+
+
+@pytest.mark.parametrize("escape", ["%", "%4", "%zz", "a%4&b=1", "b&%=1", "%c3%a9%"])
+def test_an_escape_that_is_not_whole_is_refused(escape: str) -> None:
+    with pytest.raises(ValueError, match="an escape is not whole"):
+        parameters(f"/_search?{escape}")
+    assert route("GET", f"/{escape}/_search") is None
 
 
 def test_parameters_that_are_taken_out_leave_the_others_as_they_were() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -20,6 +22,26 @@ from tests.end_to_end.versions import (  # noqa: F401 - fixtures
 )
 
 FOX: dict[str, Any] = {"query": {"match": {"title": "fox"}}}
+
+
+@pytest.fixture
+def second_url(elasticsearch_url: str, articles: str, checkpoint: Path) -> Iterator[str]:
+    """A sidecar that has just been started, of the same configuration."""
+    background = Background(config(elasticsearch_url, checkpoint))
+    yield background.start()
+    background.stop()
+
+
+@pytest.fixture
+def others(direct: Elasticsearch) -> Iterator[None]:
+    """Indices that are not mapped, one of them empty, and an alias; and a data stream, which cannot be deleted."""
+    for index in ("pit-other", "pit-empty"):
+        direct.indices.create(index=index, settings={"number_of_replicas": 0}, aliases={"pit-alias": {}})
+    direct.index(index="pit-other", document={"title": "dog"}, refresh=True)
+    direct.indices.put_alias(index="articles", name="pit-articles", filter={"term": {"tag": "t1"}})
+    yield
+    direct.indices.delete(index="pit-other,pit-empty")
+    direct.indices.delete_alias(index="articles", name="pit-articles")
 
 
 @pytest.fixture
@@ -119,6 +141,49 @@ def test_a_pit_over_mapped_and_unmapped_indices_is_told_alike_by_all_replicas(
         direct.indices.delete(index="unmapped-pit,unmapped-empty")
 
 
+@pytest.mark.parametrize(
+    ("expression", "outcome"),
+    [
+        ("articles", "reranked"),
+        ("articl*", "reranked"),
+        ("pit-articles", "reranked"),
+        ("articles,pit-other", "passed; reason=mixed_mappings"),
+        ("articles,pit-empty", "reranked"),
+        ("articles,pit-alias", "passed; reason=mixed_mappings"),
+        ("pit-other", "passed; reason=no_mapping"),
+        ("pit-empty", "passed; reason=pit_unknown"),
+        ("pit-none*", "passed; reason=pit_unknown"),
+    ],
+)
+@pytest.mark.usefixtures("others")
+def test_a_pit_is_judged_by_its_indices_wherever_it_was_opened_and_whatever_a_page_shows(
+    sidecar_url: str, second_url: str, direct: Elasticsearch, expression: str, outcome: str
+) -> None:
+    status, headers, body = raw(sidecar_url, f"/{expression}/_pit?keep_alive=1m", b"{}")
+    assert status == 200
+    if outcome == "reranked":
+        assert headers["X-Rescore"] == "passed; reason=pit_open"
+    pits = [json.loads(body)["id"], direct.open_point_in_time(index=expression, keep_alive="1m")["id"]]
+    for pit in pits:
+        for url in (sidecar_url, second_url):
+            for query in (FOX, {"query": {"match": {"title": "fox dog"}}}):
+                asked = {**query, "pit": {"id": pit}}
+                assert str(raw(url, "/_search", json.dumps(asked).encode())[1]["X-Rescore"]).startswith(outcome)
+                told = str(msearch(url, {}, asked, {}, asked)[0])
+                assert told.startswith("reranked; reranked=2" if outcome == "reranked" else outcome)
+
+
+@pytest.mark.usefixtures("others")
+def test_a_pit_in_a_parameter_or_beside_half_a_character_is_seen(sidecar_url: str, direct: Elasticsearch) -> None:
+    for expression, outcome in (("articles", "reranked"), ("articles,pit-other", "passed; reason=mixed_mappings")):
+        pit = {"pit": {"id": direct.open_point_in_time(index=expression, keep_alive="1m")["id"]}}
+        text = quote(json.dumps(FOX | pit))
+        told = raw(sidecar_url, f"/_search?source_content_type=application/json&source={text}", None)[1]["X-Rescore"]
+        assert told.startswith(outcome)
+        cut = json.dumps({"query": {"match": {"title": {"query": "fox", "_name": "\ud83d"}}}} | pit).encode()
+        assert raw(sidecar_url, "/_search", cut)[1]["X-Rescore"].startswith(outcome)
+
+
 def test_an_unknown_pit_is_asked_without_the_override(sidecar_url: str, foreign: str) -> None:
     outcome, got = search(sidecar_url, foreign, ext={"rescore": {"window_size": 5}})
     assert outcome is not None
@@ -134,10 +199,18 @@ def test_a_pit_on_an_unmapped_index_is_not_ours(sidecar_url: str, direct: Elasti
     direct.indices.delete(index="unmapped")
 
 
-def test_a_closed_pit_gets_elasticsearchs_error(sidecar_url: str, direct: Elasticsearch, opened: str) -> None:
-    direct.close_point_in_time(id=opened)
-    body = json.dumps({**FOX, "pit": {"id": opened}}).encode()
-    assert raw(sidecar_url, "/_search", body)[0] == raw(direct_url(direct), "/_search", body)[0] == 404
+def test_a_pit_that_is_no_more_gets_elasticsearchs_error(
+    sidecar_url: str, direct: Elasticsearch, opened: str, foreign: str
+) -> None:
+    assert str(search(sidecar_url, opened)[0]).startswith("reranked")
+    for pit in (opened, foreign):
+        direct.close_point_in_time(id=pit)
+    for pit in (opened, foreign, "bm8="):
+        body = json.dumps({**FOX, "pit": {"id": pit}}).encode()
+        status, headers, answer = raw(sidecar_url, "/_search", body)
+        assert (status, answer) == raw(direct_url(direct), "/_search", body)[::2]
+        assert status == (400 if pit == "bm8=" else 404)
+        assert headers["X-Rescore"] == f"passed; reason={'upstream_error' if pit == opened else 'pit_unknown'}"
 
 
 def direct_url(client: Elasticsearch) -> str:

@@ -121,6 +121,20 @@ async def test_several_templates_are_fetched_and_scored_together(sidecar: Sideca
     assert settled(got["responses"][0]) == settled({**alone, "status": 200})
 
 
+async def test_a_template_of_a_search_in_a_point_in_time_is_judged_by_that(
+    sidecar: Sidecar, direct: Elasticsearch
+) -> None:
+    direct.index(index="pit-template", document={"title": "dog"}, refresh=True)
+    names = ("articles", "articles,pit-template")
+    pits = [direct.open_point_in_time(index=index, keep_alive="1m")["id"] for index in names]
+    templates = [{"source": json.dumps({**FOX, "pit": {"id": pit}})} for pit in pits]
+    outcomes = [(await post(sidecar, "/_search/template", template))[1] for template in templates]
+    assert [outcome.partition("; w")[0] for outcome in outcomes] == ["reranked", "passed; reason=mixed_mappings"]
+    several = ndjson({}, templates[0], {}, templates[1])
+    assert (await post(sidecar, "/_msearch/template", several))[1] == "reranked; reranked=1; passed=1; failed=0"
+    direct.indices.delete(index="pit-template")
+
+
 async def test_several_templates_that_pass_go_on_as_they_were(sidecar: Sidecar, stand_in: StandIn) -> None:
     lines = [{"index": "articles"}, {"source": {"query": {"match_all": {}}}}, {"index": "other"}, TEMPLATE]
     assert (await post(sidecar, "/_msearch/template", ndjson(*lines)))[1] == "passed; reason=several_reasons"

@@ -14,17 +14,14 @@ from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.errors import UpstreamError
 from sidecar.rescoring.resolver import IndexResolver
 
-STREAM = {
-    "indices": [{"name": "plain", "attributes": ["open"]}, {"name": ".ds-my-2.x-2026.01.01-000012"}],
-    "aliases": [{"name": "both", "indices": ["plain", ".ds-logs-2026.01.01-000001"]}, {"name": "one", "indices": "x"}],
-    "data_streams": [
-        {"name": "logs", "backing_indices": [".ds-logs-2026.01.01-000001"], "timestamp_field": "@timestamp"}
-    ],
+SEARCHED = {
+    "indices": ["plain", ".ds-my-2.x-2026.01.01-000012", ".ds-logs-2026.01.01-000001", ".ds-logs-2026.01.02-000002"],
+    "failures": [{"indices": ["red"]}, {}],
 }
 
 
 class Cluster:
-    """A stand-in for `_resolve/index`."""
+    """A stand-in for `_field_caps`."""
 
     def __init__(self, body: Any = None, status: int = 200) -> None:
         self.answer = UpstreamAnswer(status=status, headers=(), body=json.dumps(body).encode())
@@ -51,25 +48,33 @@ class Clock:
 
 
 async def test_data_streams_stand_for_their_backing_indices() -> None:
-    cluster = Cluster(STREAM)
-    assert await IndexResolver(60, Clock()).names("b*,<l-{now/d}>", {}, cluster.fetch) == (
-        "logs",
-        "my-2.x",
-        "plain",
-        "x",
-    )
-    path = "/_resolve/index/b*,%3Cl-%7Bnow%2Fd%7D%3E"
-    assert cluster.targets == [path + "?expand_wildcards=open&ignore_unavailable=true"]
+    cluster = Cluster(SEARCHED)
+    names = await IndexResolver(60, Clock()).names("b*,<l-{now/d}>", None, {}, cluster.fetch)
+    assert names == ("logs", "my-2.x", "plain", "red")
+    path = "/b*,%3Cl-%7Bnow%2Fd%7D%3E/_field_caps"
+    assert cluster.targets == [
+        f"{path}?fields=_id&filter_path=indices,failures.indices&ignore_unavailable=true",
+    ]
+
+
+async def test_what_wildcards_expand_to_is_part_of_the_question() -> None:
+    cluster, resolver = Cluster({"indices": ["a"]}), IndexResolver(60, Clock())
+    for expand in (None, "open,hidden", "", "a&b", None, "a&b"):
+        await resolver.names("a*", expand, {}, cluster.fetch)
+        await resolver.text_fields("a*", expand, {}, cluster.fetch)
+    told = [target.partition("&ignore_unavailable=true")[2] for target in cluster.targets[::2]]
+    assert told == ["", "&expand_wildcards=open,hidden", "&expand_wildcards=", "&expand_wildcards=a%26b"]
+    assert [target.partition("&ignore_unavailable=true")[2] for target in cluster.targets[1::2]] == told
 
 
 async def test_answers_are_kept_for_a_while_and_for_each_caller() -> None:
-    cluster, clock = Cluster({"indices": [{"name": "a"}]}), Clock()
+    cluster, clock = Cluster({"indices": ["a"]}), Clock()
     resolver = IndexResolver(60, clock)
     for headers in ({}, {}, {"authorization": "one"}, {"authorization": "one"}, {"authorization": "two"}):
-        assert await resolver.names("a*", headers, cluster.fetch) == ("a",)
+        assert await resolver.names("a*", None, headers, cluster.fetch) == ("a",)
     assert len(cluster.targets) == 3
     clock.now = 60.0
-    await resolver.names("a*", {}, cluster.fetch)
+    await resolver.names("a*", None, {}, cluster.fetch)
     assert len(cluster.targets) == 4
 
 
@@ -77,13 +82,13 @@ async def test_answers_are_kept_for_a_while_and_for_each_caller() -> None:
     "cluster", [Cluster({"error": {}}, 404), Cluster({"error": {}}, 403), Cluster([1]), Cluster({"indices": [{}]})]
 )
 async def test_what_is_not_said_is_not_known(cluster: Cluster) -> None:
-    assert await IndexResolver(60, Clock()).names("a", {}, cluster.fetch) == ()
+    assert await IndexResolver(60, Clock()).names("a", None, {}, cluster.fetch) is None
 
 
 async def test_a_cluster_that_does_not_answer() -> None:
     cluster = Cluster()
     cluster.problem = UpstreamError("gone")
-    assert await IndexResolver(60, Clock()).names("a", {}, cluster.fetch) == ()
+    assert await IndexResolver(60, Clock()).names("a", None, {}, cluster.fetch) is None
 
 
 async def test_text_fields_are_asked_for_once_and_for_each_caller() -> None:
@@ -91,7 +96,8 @@ async def test_text_fields_are_asked_for_once_and_for_each_caller() -> None:
     cluster, clock = Cluster({"fields": {"title": text, "title.en": text}}), Clock()
     resolver = IndexResolver(60, clock)
     for headers in ({}, {}, {"authorization": "one"}):
-        assert await resolver.text_fields("a*,<l-{now/d}>", headers, cluster.fetch) == frozenset({"title", "title.en"})
+        found = await resolver.text_fields("a*,<l-{now/d}>", None, headers, cluster.fetch)
+        assert found == frozenset({"title", "title.en"})
     assert len(cluster.targets) == 2
     assert cluster.targets[0].startswith("/a*,%3Cl-%7Bnow%2Fd%7D%3E/_field_caps?fields=*&types=text,")
 
@@ -109,6 +115,6 @@ async def test_text_fields_that_are_not_said_or_too_many_are_not_known(
     cluster: Cluster, expected: frozenset[str] | None
 ) -> None:
     resolver = IndexResolver(60, Clock())
-    assert await resolver.text_fields("a", {}, cluster.fetch) == expected
+    assert await resolver.text_fields("a", None, {}, cluster.fetch) == expected
     cluster.problem = UpstreamError("gone")
-    assert await resolver.text_fields("b", {}, cluster.fetch) is None
+    assert await resolver.text_fields("b", None, {}, cluster.fetch) is None
