@@ -63,10 +63,15 @@ async def _continue(request: web.BaseRequest) -> None:
 async def read_up_to(
     request: web.BaseRequest, limit: int, patience: float, pace: Pace
 ) -> tuple[bytes, AsyncIterator[bytes] | None]:
-    """Read a body; one above ``limit`` bytes is given back as a stream that starts with what was read."""
+    """Read a body; one above ``limit`` bytes is given back as a stream that starts with what was read.
+
+    One that says so in its head is not waited for: Elasticsearch may refuse it by its length, before any of it came.
+    """
     stream = of(request, patience, pace)
     if stream is None or isinstance(stream, bytes):
         return stream or b"", None
+    if (request.content_length or 0) > limit:
+        return b"", stream
     read: list[bytes] = []
     size = 0
     async for piece in stream:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -90,15 +91,16 @@ def test_a_bulk_of_90_mb_streams_through_in_bounded_memory(proxy: tuple[str, int
     assert _peak_memory(pid) - before < 32 << 20
 
 
-def test_a_body_above_elasticsearchs_limit_gets_elasticsearchs_413(proxy: tuple[str, int]) -> None:
-    address = urlsplit(proxy[0]).netloc
-    connection = http.client.HTTPConnection(address, timeout=60)
-    connection.putrequest("POST", "/_bulk")
-    connection.putheader("Content-Type", "application/x-ndjson")
-    connection.putheader("Content-Length", str(101 << 20))
-    connection.endheaders(b'{"index":{"_index":"blobs"}}\n')
-    assert connection.getresponse().status == 413
-    connection.close()
+@pytest.mark.parametrize("target", ["/_bulk", "/blobs/_search"])
+def test_a_body_above_elasticsearchs_limit_gets_elasticsearchs_413_before_it_came(
+    proxy: tuple[str, int], target: str
+) -> None:
+    with closing(http.client.HTTPConnection(urlsplit(proxy[0]).netloc, timeout=60)) as connection:
+        connection.putrequest("POST", target)
+        connection.putheader("Content-Type", "application/x-ndjson")
+        connection.putheader("Content-Length", str(101 << 20))
+        connection.endheaders(b'{"index":{"_index":"blobs"}}\n')
+        assert connection.getresponse().status == 413
 
 
 def test_a_gzip_bulk_is_indexed(sidecar_url: str, elasticsearch_url: str) -> None:

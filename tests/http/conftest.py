@@ -111,13 +111,18 @@ async def say(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     writer.write(request)
     await writer.drain()
-    answer = b""
     try:
-        with contextlib.suppress(ConnectionResetError):
-            while piece := await reader.read(1 << 16):
-                answer += piece
+        return await until_closed(reader)
     finally:
         writer.close()
+
+
+async def until_closed(reader: asyncio.StreamReader) -> bytes:
+    """Return all that comes until the server closes, also where it resets what the client was still sending."""
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := await reader.read(1 << 16):
+            answer += piece
     return answer
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.errors import UpstreamError
 from sidecar.http.places import Pace, Places
-from tests.http.conftest import OK, Recorder, lines, recording, request, say, sidecar_before
+from tests.http.conftest import OK, Recorder, lines, recording, request, say, sidecar_before, until_closed
 from tests.http.test_connections import Endless, Silent
 
 INDICES = {"articles": {"fields": ["body"]}}
@@ -116,7 +116,7 @@ async def test_a_body_that_comes_byte_by_byte_ends_with_the_total_timeout(path: 
     ):
         reader, writer = await asyncio.open_connection("127.0.0.1", sidecar.port)
         writer.write(upload[:-500])
-        answer = asyncio.create_task(reader.read())
+        answer = asyncio.create_task(until_closed(reader))
         while not answer.done():
             writer.write(b"x")
             await asyncio.wait({answer}, timeout=0.02)
