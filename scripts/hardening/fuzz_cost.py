@@ -260,8 +260,15 @@ def _dearest(costs: list[tuple[Cost, Case]]) -> list[tuple[Cost, Case]]:
         sorted(costs, key=lambda pair: pair[0].loop_per_megabyte, reverse=True),
         sorted(costs, key=lambda pair: pair[0].total_per_byte, reverse=True),
     ):
-        kept += [pair for pair in ranked[:10] if pair not in kept]
+        first = {kind(made): (cost, made) for cost, made in reversed(ranked)}  # the dearest of each kind
+        kept += [pair for pair in ranked if first[kind(pair[1])] == pair and pair not in kept][:10]
     return kept
+
+
+def kind(made: Case) -> tuple[object, ...]:
+    """Return what a case is like, whatever it is made of: so that the dearest ten are ten things to mend."""
+    pieces = tuple((each.slot.partition(".")[0], each.shape) for each in (*made.body, *made.hits, *made.answer))
+    return made.endpoint, pieces, tuple(made.parameters)[:1], made.coding
 
 
 def described(made: Case) -> str:
