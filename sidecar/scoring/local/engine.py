@@ -159,12 +159,12 @@ class Engine:
         if not fresh:
             return values, Timings()
         asked = {pairs[i].key: pairs[i] for i in fresh}  # equal pairs run once: in two batches they could differ
-        job = loaded.scheduler.submit(list(asked.values()), request.deadline, background=request.background)
-        scores = loaded.relevance(await self._in_time(job.future, request.deadline))
+        entry = loaded.scheduler.submit(list(asked.values()), request.deadline, background=request.background)
+        scores = loaded.relevance(await self._in_time(entry.future, request.deadline))
         places = {key: place for place, key in enumerate(asked)}
         values[fresh] = scores[[places[pairs[i].key] for i in fresh]]
         loaded.remember(list(asked.values()), scores)
-        return values, Timings(queue=job.queue_seconds, model=job.model_seconds)
+        return values, Timings(queue=entry.queue_seconds, model=entry.model_seconds)
 
     async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
         """Score several requests in common batches; failures are returned in place."""
@@ -179,7 +179,7 @@ class Engine:
         self._counts["pairs_total"] += len(request.documents)
 
     async def _in_time(self, future: asyncio.Future[Result], deadline: float) -> Result:
-        """Wait for a job, but not past its deadline; giving up drops its pairs that still wait."""
+        """Wait for an entry, but not past its deadline; giving up drops its pairs that still wait."""
         if deadline == float("inf"):
             return await future
         try:

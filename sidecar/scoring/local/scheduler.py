@@ -1,8 +1,8 @@
-"""The threads that run batches: one a device, all fed from one queue, jobs dropped once they are late.
+"""The threads that run batches: one a device, all fed from one queue, entries dropped once they are late.
 
 A device that is free takes the next batch, so no device waits while another has work queued. Identical pairs run
-once: a batch holds each pair a single time, and its scores go to every job that waits for that pair when the batch
-ends. Nobody depends on another's job: cancelling one leaves the others' pairs waiting.
+once: a batch holds each pair a single time, and its scores go to every entry that waits for that pair when the batch
+ends. Nobody depends on another's entry: cancelling one leaves the others' pairs waiting.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from sidecar.errors import BackendFailed
 from sidecar.scoring.local.backend import Backend, Logits, Pending
 from sidecar.scoring.local.batching import next_batch
-from sidecar.scoring.local.jobs import Job, Member, drop_dead, settle
+from sidecar.scoring.local.entries import Entry, Item, resolve, without_expired
 from sidecar.scoring.local.tokenization import EncodedPair
 
 _PATIENCE = 60.0  # more than the largest batch of the largest model takes on a slow CPU
@@ -31,7 +31,7 @@ _log = logging.getLogger("sidecar.scoring")
 class _Running:
     """A batch on a device; ``pending`` is what it gives, or what it raised when it was started."""
 
-    members: list[Member]
+    items: list[Item]
     started: float
     pending: Pending | Exception | None = None
 
@@ -55,13 +55,13 @@ class _Worker:
         oldest = next((batch.started for batch in list(self.running)), since)
         return oldest < since or not (self.thread and self.thread.is_alive())
 
-    def jobs(self) -> set[Job]:
-        """Return the jobs whose pairs run."""
-        return {job for batch in list(self.running) for job, _ in batch.members}
+    def entries(self) -> set[Entry]:
+        """Return the entries whose pairs run."""
+        return {entry for batch in list(self.running) for entry, _ in batch.items}
 
 
 class Scheduler:
-    """Runs jobs on backends. ``submit`` is called from the event loop, everything else is the threads' own.
+    """Runs entries on backends. ``submit`` is called from the event loop, everything else is the threads' own.
 
     A thread that died, or has not finished a batch for ``patience`` seconds, is replaced, a few times.
     """
@@ -74,7 +74,7 @@ class Scheduler:
     ) -> None:
         self._clock = clock
         self._patience = patience
-        self._jobs: list[Job] = []
+        self._queue: list[Entry] = []
         self._wake = threading.Condition()
         self._closed = False
         self._arrivals = 0
@@ -101,35 +101,35 @@ class Scheduler:
         worker.abandoned = True
         _log.error("a scoring thread died, or has not finished a batch for %g s: it is replaced", self._patience)
         self.restarts += 1
-        self._fail(worker.jobs(), BackendFailed("the model hangs"))
+        self._fail(worker.entries(), BackendFailed("the model hangs"))
         replacement = _Worker(worker.backend)
         self._begin(replacement)
         return replacement
 
-    def submit(self, pairs: Sequence[EncodedPair], deadline: float, *, background: bool = False) -> Job:
-        """Queue pairs; the job's future gives `(pairs, labels)` logits, or a ``ScoringError``."""
+    def submit(self, pairs: Sequence[EncodedPair], deadline: float, *, background: bool = False) -> Entry:
+        """Queue pairs; the entry's future gives `(pairs, labels)` logits, or a ``ScoringError``."""
         with self._wake:
             self.hanging()
             self._arrivals += 1
-            job = Job(pairs, deadline, background, self._arrivals, self._clock())
+            entry = Entry(pairs, deadline, background, self._arrivals, self._clock())
             if self._closed:
-                _refuse(job)
+                _refuse(entry)
             else:
-                self._jobs.append(job)
+                self._queue.append(entry)
                 self._wake.notify()
-        return job
+        return entry
 
     def waiting_pairs(self) -> int:
         """Return how many pairs wait."""
         with self._wake:
-            return sum(len(job.waiting) for job in self._jobs)
+            return sum(len(entry.waiting) for entry in self._queue)
 
     def close(self) -> None:
-        """Stop the threads after their current batches; jobs that wait fail."""
+        """Stop the threads after their current batches; entries that wait fail."""
         with self._wake:
             self._closed = True
-            for job in self._jobs:
-                _refuse(job)
+            for entry in self._queue:
+                _refuse(entry)
             self._wake.notify_all()
         for worker in self._workers:
             if worker.thread is not None:
@@ -144,8 +144,8 @@ class Scheduler:
                 _log.exception("a scoring thread failed; it begins anew")
                 with self._wake:
                     self.restarts += 1
-                    jobs = worker.jobs() or set(self._jobs)  # where nothing ran, what waits has stopped it
-                    self._fail(jobs, BackendFailed(f"the scoring thread failed: {problem!r}"))
+                    entries = worker.entries() or set(self._queue)  # where nothing ran, what waits has stopped it
+                    self._fail(entries, BackendFailed(f"the scoring thread failed: {problem!r}"))
                 worker.running.clear()
             else:
                 return
@@ -154,98 +154,102 @@ class Scheduler:
         """Keep a device busy: while it runs one batch, the next one is started, as deep as it likes."""
         free_since = 0.0
         while not worker.abandoned:
-            members = self._next(worker.backend, wait=not worker.running)
-            if members is None:
+            items = self._next(worker.backend, wait=not worker.running)
+            if items is None:
                 break
-            if members:
-                self._start(worker, members)
-            if worker.running and (not members or len(worker.running) >= worker.backend.depth):
+            if items:
+                self._start(worker, items)
+            if worker.running and (not items or len(worker.running) >= worker.backend.depth):
                 free_since = self._finish(worker, free_since)
         while worker.running and not worker.abandoned:  # somebody waits for it
             free_since = self._finish(worker, free_since)
 
-    def _next(self, backend: Backend, *, wait: bool) -> list[Member] | None:
+    def _next(self, backend: Backend, *, wait: bool) -> list[Item] | None:
         """Take the next batch's pairs, none where nothing is to run now; None once the scheduler is closed."""
         with self._wake:
             if wait:
-                self._wake.wait_for(lambda: self._closed or self._jobs)
+                self._wake.wait_for(lambda: self._closed or self._queue)
             return None if self._closed else self._take(backend.budget)
 
-    def _take(self, budget: int) -> list[Member]:
-        """Drop dead jobs and take the next batch's pairs out of the rest, each input to the model once."""
-        self._jobs = drop_dead(self._jobs, self._clock())
-        batch = next_batch([job.queued() for job in self._jobs], budget)
-        once: dict[bytes, Member] = {}
+    def _take(self, budget: int) -> list[Item]:
+        """Drop expired entries and take the next batch's pairs out of the rest, each input to the model once."""
+        self._queue = without_expired(self._queue, self._clock())
+        if not self._queue:
+            return []
+        batch = next_batch([entry.queued() for entry in self._queue], budget)
+        once: dict[bytes, Item] = {}
         for part in batch.parts:
-            job = self._jobs[part.request]
-            for pair in job.take(part.start, part.end):
-                if once.setdefault(job.pairs[pair].key, (job, pair)) != (job, pair):
-                    job.wait_again(pair)
+            entry = self._queue[part.request]
+            for pair in entry.take(part.start, part.end):
+                if once.setdefault(entry.pairs[pair].key, (entry, pair)) != (entry, pair):
+                    entry.wait_again(pair)
         return list(once.values())
 
-    def _start(self, worker: _Worker, members: list[Member]) -> None:
-        batch = _Running(members, self._clock())
+    def _start(self, worker: _Worker, items: list[Item]) -> None:
+        batch = _Running(items, self._clock())
         worker.running.append(batch)
         try:
-            batch.pending = worker.backend.start([job.pairs[pair] for job, pair in members])
+            batch.pending = worker.backend.start([entry.pairs[pair] for entry, pair in items])
         except Exception as problem:  # whatever a model raises must not end the thread
             batch.pending = problem
 
     def _finish(self, worker: _Worker, free_since: float) -> float:
-        """Wait for a batch and give its rows to their jobs; return when it ended. It had the device to itself
+        """Wait for a batch and give its rows to their entries; return when it ended. It had the device to itself
         since the one before it ended, at ``free_since``.
         """
         batch = worker.running[0]
         try:
-            logits = _checked(batch.logits(), len(batch.members))
+            logits = _checked(batch.logits(), len(batch.items))
         except Exception as problem:
             failure = problem if isinstance(problem, BackendFailed) else BackendFailed(f"the model raised: {problem!r}")
+            ended = self._clock()
             with self._wake:
-                self._fail({job for job, _ in batch.members}, failure)
+                self._fail({entry for entry, _ in batch.items}, failure)
         else:
+            ended = self._clock()
             with self._wake:
-                _share_time(batch.members, self._clock() - max(batch.started, free_since))
-                self._deliver(batch.members, logits, self._clock())
+                _share_time(batch.items, ended - max(batch.started, free_since))
+                self._deliver(batch.items, logits, ended)
         worker.running.popleft()
-        return self._clock()
+        return ended
 
-    def _deliver(self, members: Sequence[Member], logits: Logits, ended: float) -> None:
-        rows = {job.pairs[pair].key: row for (job, pair), row in zip(members, logits, strict=True)}
-        for (job, pair), row in zip(members, logits, strict=True):
-            job.logits[pair] = row
-        for job in self._riders(rows) | {job for job, _ in members}:
-            if len(job.logits) == len(job.pairs):
-                job.finished = ended
-                settle(job, np.stack([job.logits[i] for i in range(len(job.pairs))]))
+    def _deliver(self, items: Sequence[Item], logits: Logits, ended: float) -> None:
+        rows = {entry.pairs[pair].key: row for (entry, pair), row in zip(items, logits, strict=True)}
+        for (entry, pair), row in zip(items, logits, strict=True):
+            entry.logits[pair] = row
+        for entry in self._serve_waiting(rows) | {entry for entry, _ in items}:
+            if len(entry.logits) == len(entry.pairs):
+                entry.finished = ended
+                resolve(entry, np.stack([entry.logits[i] for i in range(len(entry.pairs))]))
 
-    def _fail(self, jobs: set[Job], failure: BackendFailed) -> None:
-        """Settle jobs whose batch failed; their other pairs are not run any more."""
-        for job in jobs:
-            job.waiting.clear()
-            settle(job, failure)
+    def _fail(self, entries: set[Entry], failure: BackendFailed) -> None:
+        """Resolve entries whose batch failed; their other pairs are not run any more."""
+        for entry in entries:
+            entry.waiting.clear()
+            resolve(entry, failure)
 
-    def _riders(self, rows: dict[bytes, Logits]) -> set[Job]:
-        """Hand a batch's rows to all jobs that wait for the same pairs; return those jobs."""
-        riders = set()
-        for job in self._jobs:
-            served = [pair for pair in job.waiting if job.pairs[pair].key in rows]
+    def _serve_waiting(self, rows: dict[bytes, Logits]) -> set[Entry]:
+        """Hand a batch's rows to all entries that wait for the same pairs; return those entries."""
+        served_too = set()
+        for entry in self._queue:
+            served = [pair for pair in entry.waiting if entry.pairs[pair].key in rows]
             if served:
-                job.logits.update({pair: rows[job.pairs[pair].key] for pair in served})
-                job.waiting = [pair for pair in job.waiting if pair not in job.logits]
+                entry.logits.update({pair: rows[entry.pairs[pair].key] for pair in served})
+                entry.waiting = [pair for pair in entry.waiting if pair not in entry.logits]
                 self.coalesced += len(served)
-                riders.add(job)
-        return riders
+                served_too.add(entry)
+        return served_too
 
 
-def _refuse(job: Job) -> None:
-    settle(job, BackendFailed("the engine was closed"))
+def _refuse(entry: Entry) -> None:
+    resolve(entry, BackendFailed("the engine was closed"))
 
 
-def _share_time(members: Sequence[Member], seconds: float) -> None:
-    """Charge each job its tokens' share of a batch's time."""
-    share = seconds / max(1, sum(len(job.pairs[pair]) for job, pair in members))
-    for job, pair in members:
-        job.model_seconds += share * len(job.pairs[pair])
+def _share_time(items: Sequence[Item], seconds: float) -> None:
+    """Charge each entry its tokens' share of a batch's time."""
+    share = seconds / max(1, sum(len(entry.pairs[pair]) for entry, pair in items))
+    for entry, pair in items:
+        entry.model_seconds += share * len(entry.pairs[pair])
 
 
 def _checked(logits: Logits, pairs: int) -> Logits:

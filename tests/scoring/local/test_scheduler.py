@@ -16,7 +16,7 @@ import pytest
 
 from sidecar.errors import BackendFailed, DeadlineExceeded
 from sidecar.scoring.local.backend import Logits, Pending
-from sidecar.scoring.local.jobs import Job
+from sidecar.scoring.local.entries import Entry
 from sidecar.scoring.local.scheduler import Scheduler
 from sidecar.scoring.local.tokenization import EncodedPair
 
@@ -100,15 +100,15 @@ def scheduler(gate: Gate, clock: Clock) -> Iterator[Scheduler]:
     scheduler.close()
 
 
-async def values(job: Job) -> list[float]:
-    return [float(row[0]) for row in await job.future]
+async def values(entry: Entry) -> list[float]:
+    return [float(row[0]) for row in await entry.future]
 
 
 async def test_each_job_gets_its_own_rows_in_order(scheduler: Scheduler, gate: Gate) -> None:
     gate.let()
     gate.budget = 12
-    jobs = [scheduler.submit([pair(10 * i + k, 3 + (i * k) % 5) for k in range(7)], FOREVER) for i in range(1, 6)]
-    found = await asyncio.gather(*map(values, jobs))
+    entries = [scheduler.submit([pair(10 * i + k, 3 + (i * k) % 5) for k in range(7)], FOREVER) for i in range(1, 6)]
+    found = await asyncio.gather(*map(values, entries))
     assert found == [[10 * i + k for k in range(7)] for i in range(1, 6)]
     assert sorted(itertools.chain(*gate.batches)) == sorted(10 * i + k for i in range(1, 6) for k in range(7))
 
@@ -164,18 +164,18 @@ async def test_small_requests_behind_a_big_one_share_its_batches(scheduler: Sche
     scheduler.submit([pair(0)], FOREVER)
     await gate.entered()
     gate.budget = 40
-    jobs = [scheduler.submit([pair(100 * i + k) for k in range(8)], FOREVER) for i in range(1, 6)]
+    entries = [scheduler.submit([pair(100 * i + k) for k in range(8)], FOREVER) for i in range(1, 6)]
     gate.let()
-    await asyncio.gather(*map(values, jobs))
+    await asyncio.gather(*map(values, entries))
     assert [len(batch) for batch in gate.batches] == [1, 10, 10, 10, 10]
 
 
 async def test_identical_pairs_that_wait_run_once(scheduler: Scheduler, gate: Gate) -> None:
     scheduler.submit([pair(1)], FOREVER)
     await gate.entered()
-    jobs = [scheduler.submit([pair(2), pair(3)], FOREVER), scheduler.submit([pair(3), pair(4), pair(2)], FOREVER)]
+    entries = [scheduler.submit([pair(2), pair(3)], FOREVER), scheduler.submit([pair(3), pair(4), pair(2)], FOREVER)]
     gate.let()
-    assert [await values(job) for job in jobs] == [[2, 3], [3, 4, 2]]
+    assert [await values(entry) for entry in entries] == [[2, 3], [3, 4, 2]]
     assert sorted(itertools.chain(*gate.batches)) == [1, 2, 3, 4]
     assert scheduler.coalesced == 2
 
@@ -204,45 +204,45 @@ async def test_cancelling_a_job_leaves_the_same_pair_to_others(scheduler: Schedu
 async def test_the_next_batch_is_started_while_one_runs(gate: Gate) -> None:
     gate.depth, gate.budget = 2, 4
     scheduler = Scheduler([gate])
-    jobs = [scheduler.submit([pair(i)], FOREVER) for i in range(4)]
+    entries = [scheduler.submit([pair(i)], FOREVER) for i in range(4)]
     await gate.entered()
     await gate.entered()
     assert gate.batches == [[0], [1]]
-    assert not jobs[0].future.done()
+    assert not entries[0].future.done()
     gate.let()
-    assert [await values(job) for job in jobs] == [[0], [1], [2], [3]]
+    assert [await values(entry) for entry in entries] == [[0], [1], [2], [3]]
     scheduler.close()
 
 
 async def test_overlapping_batches_are_not_charged_twice(gate: Gate, clock: Clock) -> None:
     gate.depth, gate.budget = 2, 4
     scheduler = Scheduler([gate], clock=clock)
-    jobs = [scheduler.submit([pair(i)], FOREVER) for i in range(2)]
+    entries = [scheduler.submit([pair(i)], FOREVER) for i in range(2)]
     await gate.entered()
     await gate.entered()
     clock.now = 10.0
     gate.let(1)
-    await jobs[0].future
+    await entries[0].future
     clock.now = 14.0
     gate.let()
-    await jobs[1].future
+    await entries[1].future
     scheduler.close()
-    assert [job.model_seconds for job in jobs] == [10.0, 4.0]
+    assert [entry.model_seconds for entry in entries] == [10.0, 4.0]
 
 
 async def test_a_free_device_takes_what_a_busy_one_cannot() -> None:
     busy, free = Gate(), Gate()
     busy.budget = free.budget = 4
     scheduler = Scheduler([busy, free])
-    jobs = [scheduler.submit([pair(i)], FOREVER) for i in range(6)]
+    entries = [scheduler.submit([pair(i)], FOREVER) for i in range(6)]
     await busy.entered()
     await free.entered()
     free.let()
     [held] = busy.batches
-    await asyncio.gather(*(values(job) for i, job in enumerate(jobs) if [i] != held))
+    await asyncio.gather(*(values(entry) for i, entry in enumerate(entries) if [i] != held))
     assert len(free.batches) == 5
     busy.let()
-    assert [await values(job) for job in jobs] == [[i] for i in range(6)]
+    assert [await values(entry) for entry in entries] == [[i] for i in range(6)]
     scheduler.close()
 
 

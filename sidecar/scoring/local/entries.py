@@ -19,7 +19,7 @@ Row = npt.NDArray[np.float32]
 
 
 @dataclass(eq=False)
-class Job:
+class Entry:
     """A request's pairs, and what became of them. Built on the event loop; what is set below is the scheduler's.
 
     ``waiting`` are the pairs that no device has yet, longest first; ``logits`` are the rows of those that are done.
@@ -60,32 +60,32 @@ class Job:
         return taken
 
     def wait_again(self, pair: int) -> None:
-        """Put a pair back that another job's batch will serve."""
+        """Put a pair back that another entry's batch will serve."""
         insort(self.waiting, pair, key=self._shortness)
 
 
-Member = tuple[Job, int]
+Item = tuple[Entry, int]
 
 
-def drop_dead(jobs: Sequence[Job], now: float) -> list[Job]:
-    """Tell the jobs that are late so, and give those that somebody still waits for."""
-    for job in jobs:
-        if job.deadline <= now:
-            settle(job, DeadlineExceeded("the time allowed for scoring ran out"))
-    return [job for job in jobs if job.deadline > now and not job.future.done() and job.waiting]
+def without_expired(entries: Sequence[Entry], now: float) -> list[Entry]:
+    """Fail the entries that are late, and return those that somebody still waits for."""
+    for entry in entries:
+        if entry.deadline <= now:
+            resolve(entry, DeadlineExceeded("the time allowed for scoring ran out"))
+    return [entry for entry in entries if entry.deadline > now and not entry.future.done() and entry.waiting]
 
 
-def settle(job: Job, outcome: Row | Exception) -> None:
-    """Return a job's outcome to its event loop, unless nobody waits for it any more."""
+def resolve(entry: Entry, outcome: Row | Exception) -> None:
+    """Hand an entry's outcome to its event loop, unless nobody waits for it any more."""
 
     def tell() -> None:
-        if job.future.done():
+        if entry.future.done():
             return
         if isinstance(outcome, Exception):
-            job.future.set_exception(outcome)
+            entry.future.set_exception(outcome)
         else:
-            job.future.set_result(outcome)
+            entry.future.set_result(outcome)
 
-    loop = job.future.get_loop()
+    loop = entry.future.get_loop()
     if not loop.is_closed():
         loop.call_soon_threadsafe(tell)
