@@ -14,37 +14,19 @@ class StalledBodyError(web.RequestPayloadError):
     """A client stopped sending in mid-body."""
 
 
-def of(request: web.BaseRequest, patience: float, pace: Pace) -> bytes | AsyncIterator[bytes] | None:
-    """Return the body: whole where all of it is here already, else as it arrives; None where there is none.
-
-    Reading it raises ``StalledBodyError`` when nothing arrives for ``patience`` seconds, or the request lasts too long.
-    """
-    if not request.body_exists:
-        return None
-    content = request.content
-    if content.is_eof() and content.exception() is None:
-        return content.read_nowait()
-    return _pieces(request, patience, pace)
-
-
-async def _pieces(request: web.BaseRequest, patience: float, pace: Pace) -> AsyncIterator[bytes]:
-    await _continue(request)
-    while piece := await _next(request, patience, pace):
-        pace.moved(len(piece))
-        yield piece
-
-
 async def _next(request: web.BaseRequest, patience: float, pace: Pace) -> bytes:
     try:
         with pace:
             async with asyncio.timeout(pace.allowed(patience)):
-                return await request.content.readany()
+                piece = await request.content.readany()
     except TimeoutError as late:
         over = pace.allowed(patience) < patience
         why = "was not whole within upstream.total_timeout" if over else f"stopped arriving for {patience:g} seconds"
         stalled = StalledBodyError(f"the request's body {why}")
         request.content.set_exception(stalled)
         raise stalled from late
+    pace.moved(len(piece))
+    return piece
 
 
 def give_up(request: web.BaseRequest, why: str) -> None:
@@ -61,29 +43,45 @@ async def _continue(request: web.BaseRequest) -> None:
 
 
 async def read_up_to(
-    request: web.BaseRequest, limit: int, patience: float, pace: Pace
+    request: web.BaseRequest, limit: int, patience: float, pace: Pace, soon: float | None = None
 ) -> tuple[bytes, AsyncIterator[bytes] | None]:
-    """Read a body; one above ``limit`` bytes is given back as a stream that starts with what was read.
+    """Read a body whole; one above ``limit`` bytes is returned as a stream that starts with what was read.
 
-    One that says so in its head is not waited for: Elasticsearch may refuse it by its length, before any of it came.
+    So is one that is not whole after ``soon`` seconds, or whose head says that it is longer: Elasticsearch may refuse it
+    by its length, and its client wait for that. Raises ``StalledBodyError`` when nothing arrives for ``patience``
+    seconds, or the request lasts too long.
     """
-    stream = of(request, patience, pace)
-    if stream is None or isinstance(stream, bytes):
-        return stream or b"", None
-    if (request.content_length or 0) > limit:
-        return b"", stream
-    read: list[bytes] = []
-    size = 0
-    async for piece in stream:
+    if not request.body_exists:
+        return b"", None
+    content = request.content
+    if content.is_eof() and content.exception() is None:
+        return content.read_nowait(), None
+    await _continue(request)
+    if soon is None and (request.content_length or 0) > limit:
+        return b"", _continued([], request, patience, pace)
+    ends = None if soon is None else asyncio.get_running_loop().time() + soon
+    read, size = list[bytes](), 0
+    while (piece := await _by(ends, request, patience, pace)) is not None:
         read.append(piece)
         size += len(piece)
+        if not piece:
+            return b"".join(read), None
         if size > limit:
-            return b"", _continued(read, stream)
-    return b"".join(read), None
+            break
+    return b"", _continued(read, request, patience, pace)
 
 
-async def _continued(read: list[bytes], stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _by(ends: float | None, request: web.BaseRequest, patience: float, pace: Pace) -> bytes | None:
+    """Return the next piece, or None when it has not come at that time of the event loop."""
+    try:
+        async with asyncio.timeout_at(ends):
+            return await _next(request, patience, pace)
+    except TimeoutError:
+        return None
+
+
+async def _continued(read: list[bytes], request: web.BaseRequest, patience: float, pace: Pace) -> AsyncIterator[bytes]:
     for piece in read:
         yield piece
-    async for piece in stream:
+    while piece := await _next(request, patience, pace):
         yield piece

@@ -34,6 +34,8 @@ _RESET = struct.pack("ii", 1, 0)  # lingering for no time: closing sends a reset
 _STATUS = {Reason.UPSTREAM_TIMEOUT: 504, Reason.UPSTREAM_BUSY: 429}
 _WHOLE = 64 << 10
 """Bytes of a body that are waited for before a request takes a place among those under way to Elasticsearch."""
+_SOON = 1.0
+"""Seconds for that of a longer body: its client may wait to be told that it is too long."""
 _SLOW = "the client is slow, and others need its connection to Elasticsearch"
 
 
@@ -152,7 +154,9 @@ class _Exchange:
     async def _unsent(self) -> bytes | AsyncIterator[bytes] | None:
         """Return the body to forward: whole where it is short, else what was read and the rest as it arrives."""
         if self._body is None:
-            raw, rest = await bodies.read_up_to(self.request, _WHOLE, self.patience, self._pace)
+            short = self.request.content_length is not None and self.request.content_length <= _WHOLE
+            soon = None if short else _SOON
+            raw, rest = await bodies.read_up_to(self.request, _WHOLE, self.patience, self._pace, soon)
             self._body = raw if rest is None else rest
         return self._body
 

@@ -96,11 +96,12 @@ async def test_a_client_that_leaves_in_mid_upload_leaves_an_unfinished_request_b
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 1000000", b"Transfer-Encoding: chunked"])
-async def test_an_answer_before_the_upload_ends_costs_the_connection_it_came_on(framing: bytes) -> None:
+@pytest.mark.parametrize("sent", [b"5\r\nabcde\r\n", _LONG])
+async def test_an_answer_before_the_upload_ends_costs_the_connection_it_came_on(framing: bytes, sent: bytes) -> None:
     upstream = Connections(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
     async with _before(upstream) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST /_bulk HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n" + _LONG)
+        writer.write(b"POST /_bulk HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n" + sent)
         assert (await reader.readuntil(b"\r\n\r\nno")).startswith(b"HTTP/1.1 413")
         await say(port, request("/second"))
         writer.close()
