@@ -47,8 +47,8 @@ async def read_up_to(
 ) -> tuple[bytes, AsyncIterator[bytes] | None]:
     """Read a body whole; one above ``limit`` bytes is returned as a stream that starts with what was read.
 
-    So is one that is not whole after ``soon`` seconds, or whose head says that it is longer: Elasticsearch may refuse it
-    by its length, and its client wait for that. Raises ``StalledBodyError`` when nothing arrives for ``patience``
+    So is one that is not whole after ``soon`` seconds, or whose head says that it is longer: Elasticsearch may refuse
+    it by its length, and its client wait for that. Raises ``StalledBodyError`` when nothing arrives for ``patience``
     seconds, or the request lasts too long.
     """
     if not request.body_exists:
