@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import logging
@@ -78,13 +79,18 @@ async def test_a_log_pipe_that_nobody_reads_stops_no_request_and_no_shutdown(tmp
         command = (sys.executable, "-c", SERVE, tmp_path / "c.yaml", "0", "")
         child = await asyncio.create_subprocess_exec(*command, stderr=writing)
         os.close(writing)
-        logged = b""
-        while b"listening" not in logged:
-            piece = await asyncio.to_thread(os.read, reading, 4096)
-            assert piece, logged
-            logged += piece
-        answers = [await say(port, request("/i/_search?sort=x")) for _ in range(100)]  # each is a line
-        child.send_signal(signal.SIGTERM)
-        assert await child.wait() == 0
-    os.close(reading)
+        try:
+            logged = b""
+            while b"listening" not in logged:
+                piece = await asyncio.to_thread(os.read, reading, 4096)
+                assert piece, logged
+                logged += piece
+            answers = [await say(port, request("/i/_search?sort=x")) for _ in range(100)]  # each is a line
+            child.send_signal(signal.SIGTERM)
+            assert await child.wait() == 0
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+            os.close(reading)
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
