@@ -37,20 +37,22 @@ def too_long(filters: str | None) -> bool:
 
 
 def apply(body: bytes, filters: str) -> bytes:
-    """Return the filtered body; `{}` when nothing is left.
+    """Return the filtered body; an empty object when nothing is left. What follows the value (`pretty`) stays.
 
     Raises:
         ValueError: the body is not JSON.
     """
     given = [part.strip() for part in filters.split(",") if part.strip()]
-    body = without_comments(body)
+    value = without_comments(body).rstrip(b" \t\r\n")
+    end = body[len(value) :]
+    nothing = b"{ }" if end else b"{}"
     includes = [part for part in given if not part.startswith("-")]
     excludes = [part[1:].strip() for part in given if part.startswith("-")]
     if includes:
-        body = _Pass(body, _Paths(includes), keep=True).result() or b"{}"
+        value = _Pass(value, _Paths(includes), keep=True).result() or nothing
     if excludes:
-        body = _Pass(body, _Paths(excludes), keep=False).result() or b"{}"
-    return body
+        value = _Pass(value, _Paths(excludes), keep=False).result() or nothing
+    return value + end
 
 
 def _names(text: str) -> list[str]:

@@ -24,6 +24,8 @@ from tests.end_to_end.versions import (  # noqa: F401 - fixtures
 
 TODAY = "daily-" + datetime.now(UTC).strftime("%Y.%m.%d")
 STREAM = "stories-of-foxes"
+TREES: dict[str, dict[str, Any]] = {"trees": {}, "trees-hidden": {"hidden": True}, ".trees": {"hidden": True}}
+TREES |= {"trees-closed": {}}
 BODY = b'{"query":{"match":{"title":"fox"}}}'
 
 
@@ -112,6 +114,65 @@ def test_msearch_resolves_each_header(url: str) -> None:
     lines = [{"index": "press"}, search, {"index": ["news-1", "other-1"]}, search, {"index": "<daily-{now/d}>"}, search]
     headers = raw(url, "/_msearch", ndjson(*lines))[1]
     assert headers["X-Rescore"] == "reranked; reranked=2; passed=1; failed=0"
+
+
+@pytest.fixture(scope="module")
+def hidden_url(elasticsearch_url: str, articles: str, checkpoint: Path) -> Iterator[str]:
+    """A sidecar whose one mapping reaches all indices but the dotted one, which is hidden."""
+    with connect(elasticsearch_url) as client:
+        client.indices.delete(index=",".join(TREES), ignore_unavailable=True)
+        for index, settings in TREES.items():
+            client.indices.create(index=index, settings={**settings, "number_of_replicas": 0})
+            client.index(index=index, document={"title": "fox"}, refresh=True)
+        client.indices.close(index="trees-closed")
+    settings = config(elasticsearch_url, checkpoint).model_dump()
+    rules: dict[str, Any] = settings["indices"]["articles"]
+    settings["indices"] = {"trees*": rules, "trees-hidden": rules | {"window_size": 7}, "*": rules}
+    background = Background(Config.model_validate(settings))
+    yield background.start()
+    background.stop()
+    with connect(elasticsearch_url) as client:
+        client.indices.delete(index=",".join(TREES))
+
+
+@pytest.mark.parametrize(
+    ("expression", "expand", "outcome"),
+    [
+        ("trees,.trees*", None, "passed; reason=mixed_mappings"),
+        ("trees,.trees*", "open", "passed; reason=mixed_mappings"),
+        ("trees,.trees*", "closed", "reranked; window=100"),
+        ("trees,.trees*", "none", "reranked; window=100"),
+        ("trees*", None, "reranked; window=100"),
+        ("trees*", "hidden,open", "passed; reason=mixed_mappings"),
+        ("trees*", "all", "passed; reason=mixed_mappings"),
+        ("trees*,-trees-hidden", "all", "reranked; window=100"),
+        ("*trees", "all", "passed; reason=mixed_mappings"),
+        ("*trees", None, "reranked; window=100"),
+        ("trees-h*", "all", "reranked; window=7"),
+        ("trees,trees-closed", None, "reranked; window=100"),
+        ("trees", "all", "reranked; window=100"),
+    ],
+)
+def test_what_wildcards_expand_to_decides(hidden_url: str, expression: str, expand: str | None, outcome: str) -> None:
+    query = "?ignore_unavailable=true" + ("" if expand is None else f"&expand_wildcards={expand}")
+    assert raw(hidden_url, f"/{expression}/_search{query}", BODY)[1]["X-Rescore"].startswith(outcome)
+    kind = "reranked; reranked=1" if outcome.startswith("reranked") else outcome
+    search = {"query": {"match": {"title": "fox"}}}
+    for path, expanded in ((f"/_msearch{query}", {}), ("/_msearch", {"expand_wildcards": expand} if expand else {})):
+        lines = ndjson({"index": expression, "ignore_unavailable": True, **expanded}, search)
+        assert raw(hidden_url, path, lines)[1]["X-Rescore"].startswith(kind)
+    lines = ndjson(
+        {"index": expression, "ignore_unavailable": True, "expand_wildcards": (expand or "open").split(",")}, search
+    )
+    assert raw(hidden_url, "/_msearch?expand_wildcards=all", lines)[1]["X-Rescore"].startswith(kind)
+
+
+def test_an_unknown_word_for_wildcards_is_elasticsearchs_to_refuse(hidden_url: str, elasticsearch_url: str) -> None:
+    for path in ("/trees*/_search?expand_wildcards=nope", "/trees/_search?expand_wildcards=nope"):
+        status, headers, answer = raw(hidden_url, path, BODY)
+        assert (status, answer) == raw(elasticsearch_url, path, BODY)[::2]
+        assert status == 400
+        assert headers["X-Rescore"].startswith("passed; reason=")
 
 
 def test_an_alias_that_moves_is_followed_after_a_while(elasticsearch_url: str, url: str, checkpoint: Path) -> None:
