@@ -100,6 +100,11 @@ def test_where_shards_fail_more_may_be_shown_but_not_less() -> None:
     assert [each.law for each in of_page(less, question())] == ["a hit lost beside shards that failed"]
 
 
+def test_a_page_that_is_too_long_for_the_node_may_be_answered() -> None:
+    refused = Reply(400, HEADERS, b'{"error":{"reason":"Result window is too large, from + size must be ..."}}')
+    assert not [*of_page(page(reply([], header=RERANKED), direct=refused), question())]
+
+
 def walk(*names: str) -> list[Page]:
     size = len(names[0])
     return [page(reply([hit(name) for name in each], header=RERANKED), i * size, size) for i, each in enumerate(names)]
