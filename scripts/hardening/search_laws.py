@@ -18,6 +18,8 @@ from hardening.search_answers import Listed, Taken, explanation, settled, take_a
 _IGNORED = {"x-rescore", "server-timing", "content-length", "transfer-encoding", "content-encoding", "date"}
 _UNASKED = {"internal_error", "model_error", "queue_full", "unreadable_answer", "answer_too_large", "body_too_large"}
 """Reasons that none of the generated searches gives cause for."""
+_AFTER_WIDENING = {"no_hits", "no_document_text"}
+"""Reasons of answers that are made of the widened search's, with the node's hits in the node's order."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def of_page(page: Page, question: Question) -> Iterator[Violation]:
     if _compared(direct.headers) != _compared(through.headers):
         yield Violation("other headers", f"{_compared(direct.headers)} became {_compared(through.headers)}")
     same = settled(direct.body) == settled(through.body)
-    if not same and outcome.kind in ("passed", "failed"):
+    if not same and outcome.kind in ("passed", "failed") and outcome.reason not in _AFTER_WIDENING:
         yield Violation(f"passed but different: {outcome.reason}", _difference(direct.body, through.body))
     elif not same or outcome.kind == "reranked":
         yield from _of_rescored(page, question)
@@ -133,6 +135,11 @@ def _difference(left: bytes, right: bytes) -> str:
 
 def _of_rescored(page: Page, question: Question) -> Iterator[Violation]:
     direct, through = page.direct.taken, page.through.taken
+    if page.outcome.kind == "passed" and (direct is None or not direct.partial):
+        yield Violation(
+            f"passed but different: {page.outcome.reason}", _difference(page.direct.body, page.through.body)
+        )
+        return
     if direct is None or through is None:
         yield Violation("rescored an error", _difference(page.direct.body, page.through.body))
         return

@@ -73,7 +73,7 @@ async def completed(first: FirstStage, plan: RescorePlan, send: Send) -> FirstSt
 
 
 async def with_texts(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage:
-    """Return the window with all its texts; those that is not available are counted."""
+    """Return the window with all its texts; those that are not available are counted."""
     searches = await aside(len(first.answer), lookup.requests, first, plan)
     if not searches:
         return first

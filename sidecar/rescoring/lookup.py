@@ -2,8 +2,8 @@
 
 Asking for more `fields` in the client's search would show: `_source` is filtered in another way (keys change their
 order, emptied arrays appear as `[]`), the client's own `fields` come in another order, and `top_hits` aggregations
-inherit them (observed on 9.5.3 and 8.19). So the texts are looked up by id: those of `fields`, or, where an index keeps
-no `_source`, those of `stored_fields`.
+inherit them (observed on 9.5.3 and 8.19). So the texts are looked up by id: those of `fields`, and those of
+`stored_fields`, since of an index that keeps no `_source` the former gives nothing.
 
 A look-up names exactly the documents it wants, by index, id and routing, and searches what the client's search did:
 it finds no more hits than that, so no limit of an index or of request lines is met that the client's was not.
@@ -66,13 +66,13 @@ def _lacks_text(hit: Hit, plan: RescorePlan) -> bool:
 
 
 def _body(groups: Mapping[tuple[str, str | None], Sequence[str]], plan: RescorePlan) -> bytes:
-    fields = {"fields": plan.looked_up} if plan.looked_up else _stored(plan)
+    hidden = {"fields": plan.looked_up, "stored_fields": plan.looked_up}
     body = {
         "query": {"bool": {"filter": [{"bool": {"should": [_of_group(*key, ids) for key, ids in groups.items()]}}]}},
         "size": sum(map(len, groups.values())),
         "track_total_hits": False,
         "_source": False,
-        **fields,
+        **(hidden if plan.looked_up else _stored(plan)),
     }
     return msgspec.json.encode(body if plan.pit is None else body | {"pit": plan.pit})
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from sidecar.config.model import Config
 from sidecar.scoring.scorer import ScoreRequest, Scores
 from tests.end_to_end.conftest import config
 
+Read = Callable[[Sequence[str], dict[str, Any], dict[str, Any]], Awaitable[Sequence[str]]]
 TEXT = {"type": "text"}
 PROPERTIES: dict[str, Any] = {
     "title": TEXT | {"fields": {"raw": {"type": "keyword"}}},
@@ -46,6 +49,30 @@ def texts(elasticsearch_url: str) -> Iterator[str]:
         client.index(index="texts", id="1", document=DOCUMENT, refresh=True)
         yield "texts"
         client.indices.delete(index="texts")
+
+
+@contextlib.asynccontextmanager
+async def reading(elasticsearch_url: str, checkpoint: Path) -> AsyncIterator[Read]:
+    """Yield what searches indices through a sidecar under a mapping, and returns the texts that its model reads."""
+    settings = config(elasticsearch_url, checkpoint).model_dump()
+    async with running(Config.model_validate(settings)) as sidecar, aiohttp.ClientSession() as session:
+        seen: list[Sequence[str]] = []
+        score = sidecar.scorer.score
+
+        async def watched(request: ScoreRequest) -> Scores:
+            seen.append(request.documents)
+            return await score(request)
+
+        async def read(indices: Sequence[str], mapping: dict[str, Any], search: dict[str, Any]) -> Sequence[str]:
+            changed = settings | {"indices": dict.fromkeys(indices, mapping | {"timeout": "60s"})}
+            sidecar.rescorer.use(Config.model_validate(changed))
+            url, headers = f"{sidecar.url}/{','.join(indices)}/_search", {"Content-Type": "application/json"}
+            async with session.post(url, data=json.dumps(search), headers=headers) as answer:
+                assert answer.headers["X-Rescore"].startswith("reranked"), (mapping, await answer.read())
+            return seen.pop()
+
+        sidecar.scorer.score = watched  # type: ignore[method-assign]  # only watches
+        yield read
 
 
 async def test_what_the_model_reads(elasticsearch_url: str, texts: str, checkpoint: Path) -> None:
@@ -80,24 +107,9 @@ async def test_what_the_model_reads(elasticsearch_url: str, texts: str, checkpoi
         ({"fields": ["page"], "strip_html": True}, {"query": FOX}, "Foxes & dogs run"),
         ({"fields": [{"name": "title", "label": "T: "}, "missing"], "separator": "|"}, {"query": FOX}, "T: a red fox"),
     ]
-    settings = config(elasticsearch_url, checkpoint).model_dump()
-    settings["indices"] = {texts: {"fields": ["title"]}}
-    async with running(Config.model_validate(settings)) as sidecar, aiohttp.ClientSession() as session:
-        read: list[Sequence[str]] = []
-        score = sidecar.scorer.score
-
-        async def watched(request: ScoreRequest) -> Scores:
-            read.append(request.documents)
-            return await score(request)
-
-        sidecar.scorer.score = watched  # type: ignore[method-assign]  # only watches
+    async with reading(elasticsearch_url, checkpoint) as read:
         for mapping, search, text in cases:
-            changed = settings | {"indices": {texts: mapping | {"timeout": "60s"}}}
-            sidecar.rescorer.use(Config.model_validate(changed))
-            url, headers = f"{sidecar.url}/{texts}/_search", {"Content-Type": "application/json"}
-            async with session.post(url, data=json.dumps(search), headers=headers) as answer:
-                assert answer.headers["X-Rescore"].startswith("reranked"), (mapping, await answer.read())
-            assert (mapping, read.pop()) == (mapping, [text])
+            assert (mapping, await read([texts], mapping, search)) == (mapping, [text])
 
 
 async def test_long_documents_are_scored_by_their_best_passage(
@@ -116,3 +128,21 @@ async def test_long_documents_are_scored_by_their_best_passage(
         assert b'sidecar_pairs_total{mapping="texts"' in sidecar.metrics.render()
         [line] = [line for line in sidecar.metrics.render().split(b"\n") if line.startswith(b"sidecar_pairs_total")]
         assert float(line.rpartition(b" ")[2]) == 5  # one of the short document, four of the long one
+
+
+async def test_an_index_without_source_gives_its_stored_texts_whatever_the_search_shows(
+    elasticsearch_url: str, texts: str, checkpoint: Path
+) -> None:
+    stored = {"title": TEXT | {"store": True}}
+    with Elasticsearch(elasticsearch_url) as client:
+        client.indices.create(index="texts-stored", mappings={"_source": {"enabled": False}, "properties": stored})
+        client.index(index="texts-stored", id="1", document={"title": "a stored fox"}, refresh=True)
+    try:
+        async with reading(elasticsearch_url, checkpoint) as read:
+            for shown, text_from in itertools.product((True, False), ("auto", "fields")):
+                mapping = {"fields": ["title"], "text_from": text_from}
+                found = await read([texts, "texts-stored"], mapping, {"query": FOX, "_source": shown})
+                assert sorted(found) == ["a red fox", "a stored fox"], (shown, text_from)
+    finally:
+        with Elasticsearch(elasticsearch_url) as client:
+            client.indices.delete(index="texts-stored")

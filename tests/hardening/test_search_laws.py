@@ -67,6 +67,7 @@ def hits(names: str) -> list[dict[str, Any]]:
         (reply(hits("cabd"), header=RERANKED, aggregations={}), ["changed around the hits"]),
         (reply(hits("cabd"), header=RERANKED, _shards={"failed": 1}), ["changed around the hits"]),
         (reply(hits("cabd"), header="passed; reason=shadow"), ["passed but different: shadow"]),
+        (reply(hits("cabd"), header="passed; reason=no_hits"), ["unknown reason", "passed but different: no_hits"]),
         (reply(LIST[:4], header="passed; reason=nonsense"), ["unknown reason"]),
         (reply(LIST[:4], header="failed; reason=deadline"), ["unasked: deadline"]),
         (reply(LIST[:4]), ["no outcome"]),

@@ -53,6 +53,7 @@ def test_the_client_s_search_stays_as_it_is() -> None:
         "track_total_hits": False,
         "_source": False,
         "fields": ["t", "n"],
+        "stored_fields": ["t", "n"],
     }
 
 
