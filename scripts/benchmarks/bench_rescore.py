@@ -47,7 +47,8 @@ def main(words: list[str]) -> int:
         fill(direct, "bench", [texts.document() for _ in range(20_000)])
         bodies = [search_body(texts.words(6), 100) for _ in range(500)]
         mapping = {"fields": ["text"], "window_size": 100, "timeout": "300s"}
-        settings = {"upstream": {"urls": [direct]}, "engine": {"model": args.model}, "indices": {"bench": mapping}}
+        engine = {"model": args.model, "score_cache": 0}
+        settings = {"upstream": {"urls": [direct]}, "engine": engine, "indices": {"bench": mapping}}
         with sidecar(settings) as through:
             rows = asyncio.run(_measure(through, bodies, args.seconds))
     _print(rows)

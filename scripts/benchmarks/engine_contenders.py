@@ -56,7 +56,7 @@ def _ours(directory: Path, device: str, threads: int, **how: str) -> Iterator[Co
     from sidecar.scoring import CrossEncoder
 
     settings: dict[str, Any] = {"device": device, "threads": threads, "document_cache": 0, **how}
-    with CrossEncoder(str(directory), cache_dir=str(directory / "cache"), **settings) as encoder:
+    with CrossEncoder(str(directory), cache_dir=str(directory / "cache"), score_cache=0, **settings) as encoder:
 
         def score(query: str, documents: Sequence[str]) -> Scores:
             return encoder.predict([(query, document) for document in documents])

@@ -61,7 +61,8 @@ async def _concurrent(
     from sidecar.scoring.local.engine import Engine
     from sidecar.scoring.scorer import ScoreRequest
 
-    engine = Engine(config.Engine(model=str(directory), device=device, threads=threads, document_cache=0))
+    uncached = {"document_cache": 0, "score_cache": 0}
+    engine = Engine(config.Engine(model=str(directory), device=device, threads=threads, **uncached))
     await engine.start()
     each = [ScoreRequest(query=request.query, documents=request.documents) for request in work]
     whole = ScoreRequest(query=work[0].query, documents=[text for request in work for text in request.documents])

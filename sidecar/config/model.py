@@ -167,7 +167,7 @@ class Engine(Section):
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; unset: the CPU quota.")
     max_waiting_pairs: int = Field(20_000, ge=1, description="Pairs allowed to wait before requests are refused.")
     document_cache: ByteSize = Field(64 << 20, description="Bytes of cached document encodings; 0 turns it off.")
-    score_cache: ByteSize = Field(0, description="Bytes of cached scores; 0 turns it off.")
+    score_cache: ByteSize = Field(64 << 20, description="Bytes of cached scores of pairs; 0 turns it off.")
     cache_dir: str | None = Field(None, description="Where exported models are kept; unset: the user cache.")
 
 

@@ -188,8 +188,8 @@ async def test_document_cache_can_be_off(checkpoint: Path) -> None:
         assert engine.stats()["document_cache_hits_total"] == 0
 
 
-async def test_scores_are_computed_again_unless_cached(checkpoint: Path) -> None:
-    async with running(checkpoint) as engine:
+async def test_score_cache_can_be_off(checkpoint: Path) -> None:
+    async with running(checkpoint, score_cache=0) as engine:
         await engine.score(REQUEST)
         assert (await engine.score(REQUEST)).timings.model > 0
         assert engine.stats()["score_cache_hits_total"] == 0
