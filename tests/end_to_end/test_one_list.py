@@ -52,7 +52,8 @@ def routed(url: str) -> None:
         for place in range(20):
             document = {"title": f"fox {'den ' * (place % 4)}of {place}", "n": place}
             client.index(index="routed", id=str(place % 3), routing=f"r{place}", document=document)
-        client.index(index="routed", id="0", document={"title": "fox without a route", "n": 99}, refresh=True)
+        client.index(index="routed", id="0", document={"title": "fox without a route", "n": 99})
+        client.indices.refresh(index="routed")  # all shards: `refresh` of a document is that of its own
 
 
 @pytest.fixture(scope="module")

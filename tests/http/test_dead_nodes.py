@@ -47,6 +47,12 @@ async def process() -> AsyncIterator[tuple[str, int]]:
         await child.wait()
 
 
+def stop(pid: int) -> None:
+    """Stop a child; until the kernel says that it has stopped, it may still answer."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED)
+
+
 def served_by(answers: list[bytes]) -> list[bytes]:
     return [answer.partition(b"\r\n\r\n")[2] for answer in answers]
 
@@ -58,7 +64,7 @@ async def test_a_stopped_node_is_taken_out_its_waiting_reads_move_and_it_comes_b
         sidecar_before(url, other.url, **QUICK) as sidecar,
     ):
         assert set(served_by([await say(sidecar.port, request("/")) for _ in range(4)])) == {b"ok", b"child"}
-        os.kill(pid, signal.SIGSTOP)
+        stop(pid)
         reads = await asyncio.gather(
             *(say(sidecar.port, request("/articles/_search", method=m)) for m in ("GET", "POST") * 4)
         )
@@ -76,7 +82,7 @@ async def test_a_write_that_waits_at_a_stopped_node_is_not_sent_again() -> None:
     async with recording(Recorder()) as other, process() as (url, pid):
         async with sidecar_before(url, other.url, read_timeout=1.5, **QUICK) as sidecar:
             await asyncio.gather(*(say(sidecar.port, request("/")) for _ in range(2)))
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
             sent = [request(f"/a/_doc/{i}", method="PUT", body=b"{}") for i in range(2)]
             answers = await asyncio.gather(*(say(sidecar.port, each) for each in sent))
         os.kill(pid, signal.SIGCONT)
