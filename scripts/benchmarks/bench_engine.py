@@ -51,7 +51,7 @@ def _again_with_peers(words: list[str]) -> None:
     uv = shutil.which("uv") or str(Path.home() / ".cache/rescoring-sidecar/tools/bin/uv")
     home = _ROOT / ".cache" / "bench"
     sync = [uv, "sync", "--quiet", "--frozen", "--python", sys.executable]
-    groups = ["--group", "bench", "--extra", "onnx", "--extra", "eval"]
+    groups = ["--group", "bench", "--extra", "torch", "--extra", "eval"]
     done = subprocess.run([*sync, *groups], cwd=_ROOT, env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(home)})
     if done.returncode:
         sys.exit("the peers could not be installed: is PyPI reachable (HTTPS_PROXY, UV_INDEX_URL)?")

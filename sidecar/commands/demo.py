@@ -97,7 +97,7 @@ def _options(args: argparse.Namespace) -> Options:
 
 def _quiet() -> None:
     """Keep other libraries' bars and log lines out of the demo's picture."""
-    from transformers.utils import logging as transformers_logging
+    from sidecar.scoring.models import hub
 
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no types here
+    hub.quiet()
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)

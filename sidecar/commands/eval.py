@@ -230,8 +230,8 @@ def _api_key(args: argparse.Namespace) -> str | None:
 
 def _quiet() -> None:
     """Keep other libraries' bars and log lines out of the results; what is not reranked is counted there."""
-    from transformers.utils import logging as transformers_logging
+    from sidecar.scoring.models import hub
 
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no types here
+    hub.quiet()
     for name in ("elastic_transport", "sidecar.search"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -127,11 +127,10 @@ def _scored(encoder: CrossEncoder, lines: Sequence[Line], name: str) -> Iterator
 
 
 def _encoder(args: argparse.Namespace) -> CrossEncoder:
-    from transformers.utils import logging as transformers_logging
-
     from sidecar.scoring import CrossEncoder
+    from sidecar.scoring.models import hub
 
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no types here
+    hub.quiet()
     return CrossEncoder(args.model, device=args.device, max_length=args.max_length)
 
 

@@ -117,8 +117,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             or "pip install --no-cache-dir" in each.words
         ):
             continue  # uv is here already
-        # The CPU build of torch comes from an index of its own, which a package mirror need not have.
-        step = each.words.replace("/opt/sidecar", str(target)).replace("--torch-backend cpu ", "")
+        step = each.words.replace("/opt/sidecar", str(target))
         ran = subprocess.run(
             step, shell=True, cwd=work, env={**os.environ, "PATH": path}, capture_output=True, text=True
         )

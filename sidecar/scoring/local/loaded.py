@@ -182,7 +182,7 @@ def _backends(files: ModelFiles, engine: config.Engine, longest: int) -> Sequenc
     try:
         return [_onnx(files, engine)]
     except ModelError as problem:
-        if engine.backend != "auto" or engine.dtype == "int8" or importlib.util.find_spec("torch") is None:
+        if engine.backend != "auto" or engine.dtype == "int8" or importlib.util.find_spec("transformers") is None:
             raise
         _log.warning("torch runs %s, since onnx cannot: %s", files.name, problem)
         return _torch(files, engine, longest)

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 
 from sidecar.config.model import Passages
 from sidecar.errors import ModelError
+from sidecar.scoring.models.files import INSTALL_TORCH
 
 Ids = npt.NDArray[np.int32]
 _PROBE = "a"
@@ -222,9 +223,16 @@ def load_tokenizer(directory: Path) -> Tokenizer:
         except Exception as problem:  # the library raises bare ones
             message = f"{file}: not a tokenizer that can be read ({problem}); download the model again"
             raise ModelError(message) from problem
+    return _made(directory)
+
+
+def _made(directory: Path) -> Tokenizer:
     try:
         from transformers import AutoTokenizer
-
+    except ModuleNotFoundError as problem:
+        message = f"{directory} has no tokenizer.json, and making it needs the extra `torch`: {INSTALL_TORCH}"
+        raise ModelError(message) from problem
+    try:
         fast: Any = AutoTokenizer.from_pretrained(directory, use_fast=True, trust_remote_code=False)
         found = Tokenizer.from_str(fast.backend_tokenizer.to_str())
     except Exception as problem:

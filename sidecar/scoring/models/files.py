@@ -14,6 +14,7 @@ from sidecar.errors import ModelError
 from sidecar.scoring.models import hub
 
 BUNDLED = "bundled"
+INSTALL_TORCH = "pip install 'elasticsearch-rescoring-sidecar[torch]'"
 _BUNDLED_DIR = Path(__file__).parent.parent.parent / "bundled" / "minilm-l4-rescorer"
 _WAYS_OUT = (
     "either give a local directory as engine.model, or set `engine.model: bundled`, or run "

@@ -13,6 +13,13 @@ _PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safeten
 _CHUNK = 1 << 20
 
 
+def quiet() -> None:
+    """Show no progress bars of the hub's client."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+
+
 def cached(name: str, revision: str | None) -> Path | None:
     """Return the folder of a repository's newest snapshot on this machine, or None."""
     from huggingface_hub import snapshot_download

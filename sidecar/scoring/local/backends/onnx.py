@@ -26,7 +26,6 @@ from sidecar.scoring.models.files import ModelFiles
 
 _FORMAT = 2  # of the graphs in the cache
 _NOT_FUSED = ["SkipLayerNormFusion"]  # it would undo what ``onnx_graph`` does on purpose
-_MISSING = "engine.backend onnx needs the extra `onnx`: pip install 'elasticsearch-rescoring-sidecar[onnx]'"
 _ARITHMETIC = {"auto": "float32", "float32": "float32", "int8": "int8"}
 
 
@@ -128,10 +127,8 @@ def _user_cache() -> Path:
 
 def _write(files: ModelFiles, dtype: str, file: Path) -> None:
     """Write next to the place and move there: a half-written graph is never seen."""
-    try:
-        import onnx
-    except ModuleNotFoundError as problem:
-        raise ModelError(_MISSING) from problem
+    import onnx
+
     from sidecar.scoring.local.backends import onnx_graph, onnx_weights
 
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
@@ -146,10 +143,8 @@ def _weight_bits() -> int:
 
 
 def _session(file: Path, threads: int) -> Any:
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as problem:
-        raise ModelError(_MISSING) from problem
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

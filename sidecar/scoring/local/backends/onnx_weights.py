@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sidecar.errors import ModelError
-from sidecar.scoring.models.files import ModelFiles
+from sidecar.scoring.models.files import INSTALL_TORCH, ModelFiles
 
 Array = npt.NDArray[np.float32]
 _ROBERTA = frozenset({"roberta", "xlm-roberta", "camembert"})
@@ -151,7 +151,10 @@ def _safetensors(file: Any) -> dict[str, Array]:
 
 
 def _pickled(file: Any) -> dict[str, Array]:
-    import torch
+    try:
+        import torch
+    except ModuleNotFoundError as problem:
+        raise ModelError(f"reading a pickle needs the extra `torch`: {INSTALL_TORCH}") from problem
 
     state = torch.load(file, weights_only=True, map_location="cpu")
     return {name: value.float().numpy() for name, value in state.items() if value.is_floating_point()}

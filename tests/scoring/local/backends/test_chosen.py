@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.config import model as config
+from sidecar.errors import ModelError
 from sidecar.scoring.local.backends import chosen as module
 from sidecar.scoring.local.backends.chosen import chosen, sees_gpu
 from sidecar.scoring.models.files import ModelFiles
@@ -30,7 +31,7 @@ def choose(tmp_path: Path, settings: dict[str, Any], **engine: Any) -> str:
     return chosen(ModelFiles("m", tmp_path, "r"), config.Engine(**engine))[0]
 
 
-ALL = ("torch", "onnx", "onnxruntime")
+ALL = ("torch", "transformers")
 CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
     ({"packages": ALL}, BERT, {}, "onnx"),
     ({"packages": ALL}, BERT, {"dtype": "float32"}, "onnx"),
@@ -45,8 +46,9 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
     ({"packages": ALL}, {"model_type": "modernbert"}, {}, "torch"),
     ({"packages": ALL}, {"model_type": "bert", "hidden_act": "relu"}, {}, "torch"),
     ({"packages": ALL}, {**BERT, "position_embedding_type": "relative_key"}, {}, "torch"),
-    ({"packages": ("torch",)}, BERT, {}, "torch"),
-    ({"packages": ("onnx", "onnxruntime"), "gpu": True}, BERT, {}, "onnx"),
+    ({"packages": (), "gpu": True}, BERT, {}, "onnx"),
+    ({"packages": (), "bfloat16": True}, BERT, {}, "onnx"),
+    ({"packages": ()}, BERT, {"dtype": "int8"}, "onnx"),
 ]
 
 
@@ -61,6 +63,25 @@ def test_the_fastest_that_runs_the_model(
 ) -> None:
     machine(monkeypatch, **has)
     assert choose(tmp_path, model, **engine) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "why"),
+    [
+        (BERT, {"backend": "torch"}, "engine.backend says so"),
+        (BERT, {"device": "cuda:0"}, "engine.device is cuda:0"),
+        (BERT, {"dtype": "float16"}, "engine.dtype is float16"),
+        ({"model_type": "deberta-v2"}, {}, "only torch runs models of type 'deberta-v2'"),
+    ],
+)
+def test_what_only_torch_can_do_names_the_extra_that_brings_it(
+    model: dict[str, Any], engine: dict[str, Any], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, packages=())
+    with pytest.raises(ModelError) as raised:
+        choose(tmp_path, model, **engine)
+    assert why in str(raised.value)
+    assert "pip install 'elasticsearch-rescoring-sidecar[torch]'" in str(raised.value)
 
 
 @pytest.mark.parametrize(
