@@ -40,16 +40,22 @@ def elasticsearch(given: str | None) -> Iterator[str]:
 @contextlib.contextmanager
 def sidecar(settings: dict[str, Any]) -> Iterator[str]:
     """Run `sidecar serve` on a free port, wait until its model is ready, give its URL."""
+    with process(settings, "sidecar", "serve") as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def process(settings: dict[str, Any], *module: str) -> Iterator[tuple[str, int]]:
+    """Run a module that serves like `sidecar serve`; give its URL and the process's id."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump({"listen": {"host": "127.0.0.1", "port": 0}, "admin": {"port": 0}, **settings}, file)
         file.flush()
-        words = [sys.executable, "-m", "sidecar", "serve", file.name]
-        process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        started = subprocess.Popen([sys.executable, "-m", *module, file.name], stderr=subprocess.PIPE, text=True)
         try:
-            yield _ready(process)
+            yield _ready(started), started.pid
         finally:
-            process.terminate()
-            process.communicate()
+            started.terminate()
+            started.communicate()
 
 
 def _ready(process: subprocess.Popen[str]) -> str:

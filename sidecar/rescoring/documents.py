@@ -63,35 +63,35 @@ def _field_values(
     hit: Mapping[str, Any], field: FieldSpec, mapping: IndexMapping, tags: Sequence[str]
 ) -> Iterator[str]:
     for place in _PLACES[mapping.text_from]:
-        found = list(_READERS[place](hit, field.name))
+        found = _READERS[place](hit, field.name)
         if found:
             yield from (_untagged(text, tags) for text in found) if place == "highlight" else found
             return
 
 
-def _from_source(hit: Mapping[str, Any], name: str) -> Iterator[str]:
+def _from_source(hit: Mapping[str, Any], name: str) -> list[str]:
     """Read `_source`; a multi-field such as `title.keyword` is its parent's value there."""
     source = hit.get("_source")
-    found = list(_texts(_at(source, name)))
-    if not found and "." in name:
-        found = list(_texts(_at(source, name.rpartition(".")[0])))
-    yield from found
+    found = _texts_at(source, name)
+    return found if found or "." not in name else _texts_at(source, name.rpartition(".")[0])
 
 
-def _from_fields(hit: Mapping[str, Any], name: str) -> Iterator[str]:
-    yield from _texts(_at(hit.get("fields"), name))
+def _from_fields(hit: Mapping[str, Any], name: str) -> list[str]:
+    return _texts_at(hit.get("fields"), name)
 
 
-def _from_highlight(hit: Mapping[str, Any], name: str) -> Iterator[str]:
-    yield from _texts(_at(hit.get("highlight"), name))
+def _from_highlight(hit: Mapping[str, Any], name: str) -> list[str]:
+    return _texts_at(hit.get("highlight"), name)
 
 
-def _from_inner_hits(hit: Mapping[str, Any], name: str) -> Iterator[str]:
+def _from_inner_hits(hit: Mapping[str, Any], name: str) -> list[str]:
     inner = hit.get("inner_hits")
+    found: list[str] = []
     for group in inner.values() if isinstance(inner, dict) else []:
         for inner_hit in _inner(group):
-            yield from _from_source(inner_hit, name)
-            yield from _from_source(inner_hit, name.rpartition(".")[2]) if "." in name else ()
+            found += _from_source(inner_hit, name)
+            found += _from_source(inner_hit, name.rpartition(".")[2]) if "." in name else []
+    return found
 
 
 def _inner(group: Any) -> list[Mapping[str, Any]]:
@@ -114,6 +114,13 @@ _PLACES = {
     "highlight": ("highlight", "source", "fields"),
     "inner_hits": ("inner_hits", "source", "fields"),
 }
+
+
+def _texts_at(value: Any, name: str) -> list[str]:
+    if isinstance(value, dict) and "." not in name:  # what most fields are, and most values
+        found = value.get(name)
+        return [found] if isinstance(found, str) else list(_texts(found))
+    return list(_texts(_at(value, name)))
 
 
 def _at(value: Any, name: str) -> list[Any]:

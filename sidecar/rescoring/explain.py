@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
 from sidecar.config.model import Fusion
 from sidecar.elasticsearch.json_bytes import insertion, members, splice, whole
@@ -26,12 +27,7 @@ def single(value: float) -> float:
 
 def spelled(score: float) -> bytes:
     """Return the shortest decimal that reads back as the same single-precision number, with a point."""
-    rounded = single(score)
-    for digits in range(6, 10):
-        text = f"{rounded:.{digits}g}"
-        if single(float(text)) == rounded:
-            break
-    return (text if any(c in text for c in ".e") else text + ".0").encode()
+    return str(np.float32(single(score))).encode()
 
 
 def with_fields(raw: bytes, *, rank: int, first: float | None, logit: float | None) -> bytes:

@@ -5,6 +5,7 @@ Only `_score`, `max_score` and `took` are rewritten.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,17 @@ from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.order import permuted, tail
 from sidecar.rescoring.plan import RescorePlan
 from sidecar.rescoring.values import Hit
+
+# A hit up to its score, where only strings and numbers stand before it: as Elasticsearch writes them.
+_SCORE = re.compile(
+    rb"""[ \t\r\n]*+ \{
+    (?:
+        [ \t\r\n]*+ "(?!_score")[^"\\]*+" [ \t\r\n]*+ :
+        [ \t\r\n]*+ (?: "(?:[^"\\]++|\\.)*+" | [-+.0-9eE]++ ) [ \t\r\n]*+ ,
+    )*+
+    [ \t\r\n]*+ "_score" [ \t\r\n]*+ : [ \t\r\n]*+ ([-+.0-9eE]++|null)""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,15 @@ def _max_score(first: FirstStage, kept: Sequence[_Placed]) -> list[Edit]:
 
 
 def _written(placed: _Placed, plan: RescorePlan, model: str) -> bytes:
+    raw = placed.hit.raw
+    at = None if plan.settings.explain or b'"_explanation"' in raw else _SCORE.match(raw)
+    if at is not None:
+        return raw[: at.start(1)] + number(placed.score) + raw[at.end(1) :]
+    return _edited(placed, plan, model)
+
+
+def _edited(placed: _Placed, plan: RescorePlan, model: str) -> bytes:
+    """Return a hit whose members must be looked at one by one."""
     raw = placed.hit.raw
     found = members(raw, whole(raw))
     edits = []

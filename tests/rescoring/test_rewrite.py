@@ -59,6 +59,25 @@ def answer(hits: list[bytes], more: bytes = b"{}", space: bytes = b"") -> bytes:
     )
 
 
+HITS = {
+    "in the usual order": b'{"_index":"i","_id":"1","_score":%s,"_source":{"t":"x"}}',
+    "with a shard and a version": b'{"_shard":"[i][0]","_id":"1","_version":3,"_score":%s,"_source":{"t":"x"}}',
+    "with white space": b'\n{ "_id" : "1" ,\n "_score" :  %s ,"_source":{"t":"x"}}',
+    "behind an object": b'{"_id":"1","_source":{"t":"x","_score":4.5},"_score":%s}',
+    "behind null and a list": b'{"_id":null,"a":[{"_score":1}],"_score":%s,"_source":{"t":"x"}}',
+    "with names in values": b'{"_id":"\\"_score\\":7,","_index":"_score","_score":%s,"_source":{"t":"x"}}',
+    "with an escaped name": b'{"\\u005fid":"1","_score":%s,"_source":{"t":"x"}}',
+}
+
+
+@pytest.mark.parametrize("score", [b"3.5", b"1.0E-5", b"null"])
+@pytest.mark.parametrize("form", HITS.values(), ids=HITS)
+def test_a_hits_own_score_is_rewritten_wherever_it_stands(form: bytes, score: bytes) -> None:
+    how = planned()
+    written = apply(read(answer([(form % score).strip()]), how), how, [0.0], took_ms=None)
+    assert written == answer([(form % b"0.5").strip()]).replace(b'"max_score":1.0', b'"max_score":0.5')
+
+
 @given(
     odd=st.lists(st.sampled_from(ODD), min_size=1, max_size=12),
     more=st.sampled_from(ODD),

@@ -1,0 +1,58 @@
+"""A stand-in for a model that takes no time, and `serve` with it: `python -m benchmarks.no_model CONFIG`.
+
+What is left is what the host does for a search, whatever device scores.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sidecar.scoring.local import loaded
+from sidecar.scoring.local.backend import FINE_GRID, Logits, Pending
+from sidecar.scoring.local.tokenization import EncodedPair
+
+
+class NoModel:
+    """A stand-in backend: a pair's logit is its length."""
+
+    labels = 1
+    budget = 1 << 14
+    budgets = (1 << 14,)
+    depth = 1
+    grid = FINE_GRID
+
+    def start(self, pairs: Sequence[EncodedPair]) -> Pending:
+        """Return lengths."""
+        logits: Logits = np.array([[len(pair) / 64 - len(pair) % 7] for pair in pairs], dtype=np.float32)
+        return lambda: logits
+
+    def describe(self) -> dict[str, Any]:
+        """Say that it is none."""
+        return {"backend": "a stand-in that takes no time"}
+
+    def stats(self) -> dict[str, float]:
+        """Count nothing."""
+        return {}
+
+
+def install() -> None:
+    """Have every model of this process be the stand-in."""
+    loaded._backends = lambda *_: [NoModel()]
+
+
+def main(file: str) -> int:
+    """Serve."""
+    from sidecar.app import serve
+    from sidecar.config.loader import load
+
+    install()
+    return serve(load(Path(file), {}))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
