@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from json import JSONDecoder
 from typing import Any
 
@@ -72,6 +73,39 @@ def take_apart(body: str) -> Taken:
         if key == "hits":
             spans += _of_hits(body, start, hits)
     return Taken(shell=_without(body, spans), hits=tuple(hits), value=value)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer as it came; ``headers`` by lower-case name."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @cached_property
+    def taken(self) -> Taken | None:
+        """The answer taken apart, None where it is an error or not JSON."""
+        try:
+            return take_apart(text(self.body)) if self.status == 200 else None
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `X-Rescore` says. ``kind`` "any" is a search of an `_msearch`, which has no header of its own."""
+
+    kind: str
+    reason: str = ""
+    window: int = 0
+
+    @classmethod
+    def read(cls, header: str) -> Outcome:
+        """Read the header's value."""
+        kind, *rest = [part.strip() for part in header.split(";")]
+        values = dict(part.split("=", 1) for part in rest if "=" in part)
+        return cls(kind, values.get("reason", ""), int(values.get("window", 0)))
 
 
 def _of_hits(body: str, at: int, hits: list[Listed]) -> list[tuple[int, int]]:

@@ -14,9 +14,9 @@ import aiohttp
 import yarl
 
 from hardening import search_world
-from hardening.search_answers import Taken, responses, settled, text
+from hardening.search_answers import Outcome, Reply, Taken, responses, settled, text
 from hardening.search_cases import Case
-from hardening.search_laws import Outcome, Page, Question, Reply, Violation, of_list, of_page, of_texts, text_of
+from hardening.search_laws import Page, Question, Violation, of_list, of_page, of_texts, text_of
 from hardening.search_queries import size_matters
 from hardening.search_world import World
 from sidecar.config.model import IndexMapping
@@ -103,7 +103,17 @@ class Asker:
             )
         )
         outcome = Outcome.read(through.headers.get("x-rescore", ""))
-        return Page(max(start, 0), 10 if start < 0 else size, direct, through, outcome)
+        partial = "filter_path" in made.params and await self._partial(made, start, size, pit)
+        return Page(max(start, 0), 10 if start < 0 else size, direct, through, outcome, partial)
+
+    async def _partial(self, made: Case, start: int, size: int, pit: str) -> bool:
+        """Ask the node whether it answers a page in part, which its filtered answer may not tell."""
+        place = (None, None) if start < 0 else (start, size)
+        whole = replace(made, params={name: value for name, value in made.params.items() if name != "filter_path"})
+        body = whole.spelled(whole.content(*place, ours=False, pit=pit))
+        headers = whole.sent_headers(ours=False) | _JSON
+        reply = await self._ask(self.node, whole.method, whole.target(*place), body, headers)
+        return reply.taken is not None and reply.taken.partial
 
     async def _several(self, made: Case, pages: Sequence[tuple[int, int]]) -> list[Page]:
         """Ask for several pages in one `_msearch`."""
@@ -120,16 +130,18 @@ class Asker:
         if direct.status != 200 or through.status != 200:
             outcome = Outcome.read(through.headers.get("x-rescore", ""))
             return [Page(max(pages[0][0], 0), pages[0][1], direct, through, outcome)]
-        outcome = Outcome("any" if "x-rescore" in through.headers else "", window=self._window(made))
+        kind = "any" if "x-rescore" in through.headers else ""
+        sized = [(max(start, 0), 10 if start < 0 else size) for start, size in pages]
         return [
-            Page(max(start, 0), 10 if start < 0 else size, _item(old), _item(new), outcome)
-            for (start, size), old, new in zip(pages, _items(direct), _items(through), strict=True)
+            Page(start, size, _item(old), _item(new), Outcome(kind, window=self._window(made, size)))
+            for (start, size), old, new in zip(sized, _items(direct), _items(through), strict=True)
         ]
 
-    def _window(self, made: Case) -> int:
-        """Return the largest window that any mapping here gives a search."""
+    def _window(self, made: Case, size: int) -> int:
+        """Return the largest window that any mapping here gives a search; where its size matters, it is the page's."""
         asked = (made.ours or {}).get("window_size")
-        return int(asked or max((each.window_size for each in self._indices.values()), default=0))
+        largest = int(asked or max((each.window_size for each in self._indices.values()), default=0))
+        return min(largest, size) if size_matters(made.body) else largest
 
     async def _ask(self, base: str, method: str, target: str, body: bytes, headers: dict[str, str]) -> Reply:
         headers = headers if body else {name: value for name, value in headers.items() if name not in _OF_BODIES}
@@ -175,6 +187,7 @@ class Asker:
             cut="min_score" in (made.ours or {}),
             replaces=one is not None and (made.ours or {}).get("fusion", one.fusion.method) == "replace",
             reasons=frozenset(Reason),
+            collapse=made.body.get("collapse", {}).get("field"),
         )
 
     def _texts(self, mapping: IndexMapping) -> dict[tuple[str, str, str], str]:
@@ -203,7 +216,7 @@ class Asker:
         """The same hits shown otherwise come in the same order."""
         by_highlight = any(each.text_from == "highlight" for each in self._indices.values())
         twin = replace(made, body=made.body | (made.twin or {}))
-        if by_highlight or made.kind != "search" or size_matters(twin.body):
+        if by_highlight or made.kind != "search" or size_matters(made.body) or size_matters(twin.body):
             return []
         start, size = made.walks[0][:2]
         other = await self._page(twin, start, size, "")

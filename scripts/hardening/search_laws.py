@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from hardening.search_answers import Listed, Taken, explanation, settled, take_apart, text
+from hardening.search_answers import Listed, Outcome, Reply, Taken, explanation, settled
 
 _IGNORED = {"x-rescore", "server-timing", "content-length", "transfer-encoding", "content-encoding", "date"}
 _UNASKED = {"internal_error", "model_error", "queue_full", "unreadable_answer", "answer_too_large", "body_too_large"}
@@ -23,47 +23,23 @@ _AFTER_WIDENING = {"no_hits", "no_document_text"}
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An answer as it came; ``headers`` by lower-case name."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def taken(self) -> Taken | None:
-        """The answer taken apart, None where it is an error or not JSON."""
-        try:
-            return take_apart(text(self.body)) if self.status == 200 else None
-        except ValueError:
-            return None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What `X-Rescore` says. ``kind`` "any" is a search of an `_msearch`, which has no header of its own."""
-
-    kind: str
-    reason: str = ""
-    window: int = 0
-
-    @classmethod
-    def read(cls, header: str) -> Outcome:
-        """Read the header's value."""
-        kind, *rest = [part.strip() for part in header.split(";")]
-        values = dict(part.split("=", 1) for part in rest if "=" in part)
-        return cls(kind, values.get("reason", ""), int(values.get("window", 0)))
-
-
-@dataclass(frozen=True)
 class Page:
-    """One page, from the node itself and through the sidecar."""
+    """One page, from the node itself and through the sidecar.
+
+    ``partial``: shards failed for the node's own, which a filtered answer does not tell.
+    """
 
     start: int
     size: int
     direct: Reply
     through: Reply
     outcome: Outcome
+    partial: bool = False
+
+    @property
+    def in_part(self) -> bool:
+        """Whether the node's own page lacks what some shards have."""
+        return self.partial or (self.direct.taken is not None and self.direct.taken.partial)
 
 
 @dataclass(frozen=True)
@@ -80,7 +56,8 @@ class Question:
 
     ``pools`` are the node's own list from its start, as long as the window, by the size of the page for which it
     was asked; a list that is not available is not there. ``texts`` are the documents' texts by the hits' names.
-    ``size_matters``: another size of pages gives another list.
+    ``size_matters``: another size of pages gives another list. ``cut``: a list ends where our `min_score` says.
+    ``collapse`` is the field of whose values a list has one hit each.
     """
 
     pools: Mapping[int, Taken]
@@ -89,6 +66,7 @@ class Question:
     cut: bool
     replaces: bool
     reasons: frozenset[str]
+    collapse: str | None = None
 
 
 def of_page(page: Page, question: Question) -> Iterator[Violation]:
@@ -102,8 +80,6 @@ def of_page(page: Page, question: Question) -> Iterator[Violation]:
         yield Violation(f"unasked: {outcome.reason}", f"page from {page.start}, size {page.size}")
     if outcome.reason == "bad_override":
         return
-    if _spared(page):
-        return
     if direct.status != through.status:
         yield Violation("another status", f"{direct.status} became {through.status}: {through.body[:300]!r}")
         return
@@ -114,13 +90,6 @@ def of_page(page: Page, question: Question) -> Iterator[Violation]:
         yield Violation(f"passed but different: {outcome.reason}", _difference(direct.body, through.body))
     elif not same or outcome.kind == "reranked":
         yield from _of_rescored(page, question)
-
-
-def _spared(page: Page) -> bool:
-    """Tell whether the node refuses the page for its length only, which it is not asked for: the list ends before."""
-    return (
-        page.direct.status == 400 and page.through.status == 200 and b"Result window is too large" in page.direct.body
-    )
 
 
 def _compared(headers: Mapping[str, str]) -> dict[str, str]:
@@ -135,7 +104,7 @@ def _difference(left: bytes, right: bytes) -> str:
 
 def _of_rescored(page: Page, question: Question) -> Iterator[Violation]:
     direct, through = page.direct.taken, page.through.taken
-    if page.outcome.kind == "passed" and (direct is None or not direct.partial):
+    if page.outcome.kind == "passed" and not page.in_part:
         yield Violation(
             f"passed but different: {page.outcome.reason}", _difference(page.direct.body, page.through.body)
         )
@@ -143,22 +112,40 @@ def _of_rescored(page: Page, question: Question) -> Iterator[Violation]:
     if direct is None or through is None:
         yield Violation("rescored an error", _difference(page.direct.body, page.through.body))
         return
-    if direct.partial:
-        yield from _of_part(page, direct, through)
+    if page.in_part:
+        yield from _of_part(page, direct, through, question)
         return
-    if direct.shell != through.shell:
+    if direct.shell != through.shell and not _emptied(direct, through, question):
         yield Violation("changed around the hits", _difference(direct.shell.encode(), through.shell.encode()))
     if not question.cut:
         yield from _of_hits(page, direct, through, question)
     yield from _of_scores(page, through)
 
 
-def _of_part(page: Page, direct: Taken, through: Taken) -> Iterator[Violation]:
+def _emptied(direct: Taken, through: Taken, question: Question) -> bool:
+    """Tell whether only what a `filter_path` leaves out of a page without hits is gone from one that was cut empty."""
+    return question.cut and not through.hits and _filled(direct.value) == _filled(through.value)
+
+
+def _filled(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer less its hits, and less the object that held them where nothing else is in it."""
+    hits = {name: value for name, value in answer.get("hits", {}).items() if name not in ("hits", "max_score")}
+    others = {name: value for name, value in answer.items() if name not in ("hits", "took", "pit_id")}
+    return others | ({"hits": hits} if hits else {})
+
+
+def _of_part(page: Page, direct: Taken, through: Taken, question: Question) -> Iterator[Violation]:
     """Where shards fail for the client's own request, others may have failed for ours, but no more hits are lost."""
-    shown = {hit.plain for hit in through.hits}
-    lost = [hit for hit in direct.hits if hit.plain not in shown]
-    if lost and page.start == 0 and len(through.hits) < page.size:
+    shown = {_group(hit, question) for hit in through.hits}
+    lost = [hit for hit in direct.hits if _group(hit, question) not in shown]
+    if lost and not question.cut and page.start == 0 and len(through.hits) < page.size:
         yield Violation("a hit lost beside shards that failed", lost[0].raw[:300])
+
+
+def _group(hit: Listed, question: Question) -> str:
+    """Return what a list has once: a hit, or a value that it is collapsed by, whichever hit stands for it."""
+    values = json.loads(hit.raw).get("fields", {}).get(question.collapse)
+    return hit.plain if values is None else json.dumps(values)
 
 
 def _of_hits(page: Page, direct: Taken, through: Taken, question: Question) -> Iterator[Violation]:
@@ -217,7 +204,7 @@ def _whole(pages: Sequence[Page]) -> Iterator[tuple[Taken, Taken]]:
     """Yield pages up to the first that the node itself cannot answer whole."""
     for page in pages:
         direct, through = page.direct.taken, page.through.taken
-        if direct is None or through is None or direct.partial:
+        if direct is None or through is None or page.in_part:
             return
         yield direct, through
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from sidecar.elasticsearch.lenient_json import strict
+from sidecar.elasticsearch.lenient_json import is_plain, strict
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
@@ -53,26 +53,31 @@ def whole(text: bytes) -> Span:
     return Span(start, start, len(text.rstrip(b" \t\r\n")))
 
 
+def plain(text: bytes) -> bytes:
+    """Return JSON of the same length in which values are found without more ado: made once, it serves all of them."""
+    return text if is_plain(text) else strict(text, names=True)
+
+
 def members(text: bytes, span: Span) -> dict[str, Span]:
     """Return the spans of an object's members by key, in order.
 
     Raises:
         ValueError: not an object, or it has a key twice.
     """
-    plain, shift, values = _decode(_OBJECT, text, span)
+    source, shift, values = _decode(_OBJECT, text, span)
     found: dict[str, Span] = {}
     position = span.start - shift + 1
     for key, raw in values.items():
-        matched = _KEY.match(plain, position)
+        matched = _KEY.match(source, position)
         if matched is None:
             raise ValueError("not an object")
         end = matched.end() + len(memoryview(raw))
-        if plain[matched.end() : end] != memoryview(raw):
+        if source[matched.end() : end] != memoryview(raw):
             raise ValueError(f"duplicate key {key!r}")
-        quote = plain.index(b'"', position)
+        quote = source.index(b'"', position)
         found[key] = Span(quote + shift, matched.end() + shift, end + shift)
         position = end
-    if plain[position : span.end - shift].strip() != b"}":
+    if source[position : span.end - shift].strip() != b"}":
         raise ValueError("duplicate key")
     return found
 
@@ -83,11 +88,11 @@ def elements(text: bytes, span: Span) -> list[Span]:
     Raises:
         ValueError: not an array.
     """
-    plain, shift, values = _decode(_ARRAY, text, span)
+    source, shift, values = _decode(_ARRAY, text, span)
     found: list[Span] = []
     position = span.start - shift + 1
     for raw in values:
-        matched = _SEPARATOR.match(plain, position)
+        matched = _SEPARATOR.match(source, position)
         start = matched.end() if matched else position
         position = start + len(memoryview(raw))
         found.append(Span(start + shift, start + shift, position + shift))
@@ -99,9 +104,9 @@ def _decode(decoder: msgspec.json.Decoder[Any], text: bytes, span: Span) -> tupl
     try:
         return text, 0, decoder.decode(memoryview(text)[span.start : span.end])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        plain = strict(span.of(text), names=True)
+        made = strict(span.of(text), names=True)
     try:
-        return plain, span.start, decoder.decode(plain)
+        return made, span.start, decoder.decode(made)
     except (msgspec.MsgspecError, RecursionError) as problem:
         raise ValueError(str(problem)) from problem
 

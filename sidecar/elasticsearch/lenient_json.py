@@ -17,21 +17,16 @@ import msgspec
 
 _DEPTH: Final = 200  # Elasticsearch takes a thousand, Python's stack hardly; mapped fields end at 20 by default
 _LONGEST_INTEGER: Final = 4000  # digits; Python refuses a few more
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|/\*(?:.*?\*/|.*)|//[^\r\n]*|\xef\xbb\xbf|[\[{\]}]', re.DOTALL)
-_ESCAPED_SURROGATE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(u)[dD]([89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|/\*(?:.*?\*/|.*)|//[^\r\n]*|\xef\xbb\xbf|[\[{\]}]', re.DOTALL)
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+# As much as there is of what is no half of a pair, at once, since most of a text is in order; then one that is.
+_LONE = re.compile(
+    rb"(?:[^\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?!u[dD][89a-fA-F][0-9a-fA-F]{2}).)*+"
+    rb"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})?",
+    re.DOTALL,
 )
 _SURROGATE = re.compile(rb"\xed([\xa0-\xbf][\x80-\xbf])")
 _BYTE_OUT_OF_PLACE = re.compile("[\udc80-\udcff]")
-
-
-def _named(match: re.Match[bytes]) -> bytes:
-    """Return E800 to EFFF, which are for private use, for D800 to DFFF: different names stay different."""
-    return match[0] if match[1] is None else b"\\uE" + match[2]
-
-
-def _replaced(match: re.Match[bytes]) -> bytes:
-    return match[0] if match[1] is None else b"\\uFFFD"
 
 
 def decode(text: bytes | memoryview, type_: Any = Any) -> Any:
@@ -44,11 +39,19 @@ def decode(text: bytes | memoryview, type_: Any = Any) -> Any:
         return msgspec.json.decode(text, type=type_)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         pass
+    plain = strict(bytes(text), names=False)
     try:
-        value = json.loads(strict(bytes(text), names=False), parse_int=_integer, parse_constant=_no_constant)
+        value = _loaded(plain)
         return value if type_ is Any else msgspec.convert(value, type_)
     except (msgspec.MsgspecError, RecursionError) as problem:
         raise ValueError(str(problem)) from problem
+
+
+def _loaded(plain: bytes) -> Any:
+    try:
+        return json.loads(plain, parse_int=_integer, parse_constant=_no_constant)
+    except RecursionError:
+        return json.loads(_shallow(plain), parse_int=_integer, parse_constant=_no_constant)
 
 
 def _integer(digits: str) -> int | float:
@@ -59,13 +62,20 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def without_comments(text: bytes) -> bytes:
-    """Return the text with spaces for comments and byte order marks; strings keep their bytes."""
+def is_plain(text: bytes) -> bool:
+    """Return whether a text is JSON without anything more, as far as the places of its values go."""
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.MsgspecError, RecursionError):
-        return _TOKEN.sub(lambda token: token[0] if token[0][:1] in b'"[]{}' else _blank(token[0]), text)
-    return text
+        return False
+    return True
+
+
+def without_comments(text: bytes) -> bytes:
+    """Return the text with spaces for comments and byte order marks; strings keep their bytes."""
+    if is_plain(text) or is_plain(_characters(text, names=True)):
+        return text
+    return _TOKEN.sub(lambda token: token[0] if token[0][:1] in b'"[]{}' else _blank(token[0]), text)
 
 
 def _blank(token: bytes) -> bytes:
@@ -75,20 +85,26 @@ def _blank(token: bytes) -> bytes:
 def strict(text: bytes, *, names: bool) -> bytes:
     """Return the text as plain JSON of the same length; text that is no JSON at all stays none.
 
-    ``names`` keeps strings apart that differ in what is no character, as the names of members do; else each such
-    becomes U+FFFD, or `?` where there is no room for it.
+    ``names`` keeps strings apart that differ in what is no character, as the names of members do: D800 to DFFF become
+    E800 to EFFF, which are for private use. Else each becomes U+FFFD, or `?` where there is no room for it.
     """
-    return b"".join(_pieces(text, names=names))
+    text = _characters(text, names=names)
+    return text if is_plain(text) else _shallow(text)
 
 
-def _pieces(text: bytes, *, names: bool) -> Iterator[bytes]:
+def _shallow(text: bytes) -> bytes:
+    """Return the text less comments and byte order marks, with 0 for what is nested too deep: token by token."""
+    return b"".join(_pieces(text))
+
+
+def _pieces(text: bytes) -> Iterator[bytes]:
     position = depth = 0
     for token in _TOKEN.finditer(text):
         opens, closes = token[0] in b"[{", token[0] in b"]}"
         depth += opens
         if depth <= _DEPTH:
             yield text[position : token.start()]
-            yield _plain(token[0], names=names)
+            yield token[0] if opens or closes or token[0][:1] == b'"' else _blank(token[0])
             position = token.end()
         elif depth == _DEPTH + 1 and opens:
             yield text[position : token.start()]
@@ -100,16 +116,23 @@ def _pieces(text: bytes, *, names: bool) -> Iterator[bytes]:
     yield text[position:]
 
 
-def _plain(token: bytes, *, names: bool) -> bytes:
-    if token[:1] != b'"':
-        return token if len(token) == 1 else _blank(token)  # a bracket; a comment or a mark
-    if b"\\" in token:
-        token = _ESCAPED_SURROGATE.sub(_named if names else _replaced, token)
-    return token if token.isascii() else _utf8(token, names=names)
+def _characters(text: bytes, *, names: bool) -> bytes:
+    """Return the text with characters for what are none, in a few passes over the whole, however many there are."""
+    if _SURROGATE_ESCAPE.search(text):
+        text = _paired(text, names=names)
+    return text if text.isascii() else _utf8(text, names=names)
 
 
-def _utf8(token: bytes, *, names: bool) -> bytes:
-    """Return a string whose bytes are UTF-8: of a surrogate three bytes are one character, of others each is."""
-    token = _SURROGATE.sub(b"\xee\\1" if names else b"\xef\xbf\xbd", token)
-    text = token.decode("utf-8", "surrogateescape")
-    return _BYTE_OUT_OF_PLACE.sub("?", text).encode()
+def _paired(text: bytes, *, names: bool) -> bytes:
+    found = bytearray(text)
+    for lone in _LONE.finditer(text):
+        start, end = lone.span(1)
+        if end > start:
+            found[start + 2 : end] = b"E" + text[start + 3 : end] if names else b"FFFD"
+    return bytes(found)
+
+
+def _utf8(text: bytes, *, names: bool) -> bytes:
+    """Return a text that is UTF-8: of a surrogate three bytes are one character, of others each is."""
+    text = _SURROGATE.sub(b"\xee\\1" if names else b"\xef\xbf\xbd", text)
+    return _BYTE_OUT_OF_PLACE.sub("?", text.decode("utf-8", "surrogateescape")).encode()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from sidecar.elasticsearch.json_bytes import Edit, Span, elements, members, splice, whole
+from sidecar.elasticsearch.json_bytes import Edit, Span, elements, members, plain, splice, whole
 from sidecar.elasticsearch.lenient_json import decode
 from sidecar.elasticsearch.request import SearchRequest
 
@@ -98,8 +98,9 @@ def envelope(answer: bytes, count: int) -> Envelope:
     Raises:
         ValueError: it is not the answer to ``count`` searches.
     """
-    top = members(answer, whole(answer))
-    slots = tuple(elements(answer, top["responses"])) if "responses" in top else ()
+    text = plain(answer)
+    top = members(text, whole(text))
+    slots = tuple(elements(text, top["responses"])) if "responses" in top else ()
     if len(slots) != count:
         raise ValueError(f"{len(slots)} answers to {count} searches")
     return Envelope(answer=answer, top=top, slots=slots)

@@ -93,11 +93,14 @@ async def _looked_up(search: UpstreamSearch, send: Send) -> lookup.Fields:
 
 
 async def _with_rest(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage | Reason:
-    if plan.window.rest_size == 0 or len(first.hits) < plan.window.fetched:
+    """Ask for the rest even where the list ends in its window: the page may be longer than an index allows."""
+    if plan.window.rest_size == 0:
         return first
     rest = await _part("rest", plan, send)
     if isinstance(rest, Reason):
         return rest
+    if len(first.hits) < plan.window.fetched:
+        return with_rest_of_all(first, rest, 0, 0)
     joined = with_rest(first, rest, plan.window.rest_size)
     return joined if joined is not None else await _once_each(first, rest, plan, send)
 

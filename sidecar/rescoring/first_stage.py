@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from sidecar.elasticsearch.json_bytes import Span, elements, members, whole
+from sidecar.elasticsearch.json_bytes import Span, elements, members, plain, whole
 from sidecar.elasticsearch.lenient_json import decode
 from sidecar.rescoring.documents import text_of
 from sidecar.rescoring.plan import RescorePlan
@@ -66,11 +66,12 @@ def read(answer: bytes, plan: RescorePlan) -> FirstStage:
     Raises:
         ValueError: it is not a search answer, or not exactly what can be put together again.
     """
-    top = members(answer, whole(answer))
+    text = plain(answer)
+    top = members(text, whole(text))
     if "hits" not in top:
         raise ValueError("no hits")
-    hits_object = members(answer, top["hits"])
-    slots = tuple(elements(answer, hits_object["hits"])) if "hits" in hits_object else ()
+    hits_object = members(text, top["hits"])
+    slots = tuple(elements(text, hits_object["hits"])) if "hits" in hits_object else ()
     hits, missing = [], 0
     for i, slot in enumerate(slots):
         hit, lacking = _hit(slot.of(answer), plan, scored=i < plan.window.size_rescored)

@@ -2,12 +2,14 @@
 
 Elasticsearch itself is asked (``GET /<expression>/_field_caps``), with the caller's own credentials: what a caller may
 not see does not resolve for them. It names exactly the indices that a search of the same parameters sees, closed and
-hidden ones considered, and whoever may search may ask it. Answers are kept for a while, per caller.
+hidden ones considered, and whoever may search may ask it. Answers are kept for a while, per caller; where the next one
+fails, the last one stays: pages of one list must not be read in two ways since a single answer got lost.
 Source: Elasticsearch reference, "Field capabilities API", "Multi-target syntax".
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -30,6 +32,8 @@ _BACKING = re.compile(r"^\.ds-(.+)-\d{4}\.\d{2}\.\d{2}-\d{6}$")
 # The types whose fields are analysed; some are reported as their family, `text`.
 _TEXT_TYPES = "text,match_only_text,search_as_you_type,semantic_text,annotated_text,pattern_text"
 _MAX_TEXT_FIELDS = 1000
+# Refusals that asking again would meet, too; all others may be of this one moment.
+_FINAL_STATUSES = frozenset({400, 401, 403, 404})
 _CALLER_HEADERS = ("authorization", "es-security-runas-user", "x-found-cluster")
 
 
@@ -44,9 +48,13 @@ class _Searched(msgspec.Struct):
 
 class _Capabilities(msgspec.Struct):
     fields: dict[str, msgspec.Raw] = {}
+    failures: list[_Failure] = []
 
 
 _Answer = TypeVar("_Answer", bound=Collection[str])
+Said = tuple[_Answer | None, bool]
+"""What Elasticsearch says, None where that is nothing of use, and whether it is all that there is to say."""
+_NOTHING: Said[Any] = (None, False)
 
 
 class IndexResolver:
@@ -56,6 +64,7 @@ class IndexResolver:
         self._ttl = ttl
         self._clock = clock
         self._known = ByteCache[tuple[float, Any]](_MAX_BYTES)
+        self._asked: dict[tuple[str, bytes], asyncio.Task[Any]] = {}
 
     async def names(
         self, expression: str, expand: str | None, headers: Mapping[str, str], fetch: Fetch
@@ -75,23 +84,34 @@ class IndexResolver:
         """Return the names of the fields that are analysed, None when Elasticsearch does not say or they are many."""
         if len(expression) > _LONGEST_EXPRESSION:
             return None
-        query = f"?fields=*&types={_TEXT_TYPES}&filter_path=fields.*.*.type"
+        query = f"?fields=*&types={_TEXT_TYPES}&filter_path=fields.*.*.type,failures.indices"
         target = f"/{_quoted(expression)}/_field_caps{query}{_options(expand)}"
         return await self._known_or_asked(target, _text_fields, headers, fetch)
 
     async def _known_or_asked(
-        self, target: str, read: Callable[[bytes], _Answer | None], headers: Mapping[str, str], fetch: Fetch
+        self, target: str, read: Callable[[bytes], Said[_Answer]], headers: Mapping[str, str], fetch: Fetch
     ) -> _Answer | None:
+        """Return what is known, or ask: once for all who want to know at the same time."""
         key = (target, caller(headers))
         known = self._known.get(key)
         if known is not None and known[0] > self._clock():
             answer: _Answer | None = known[1]
             return answer
-        answer = await _ask(target, read, fetch)
+        if key not in self._asked:
+            self._asked[key] = asyncio.create_task(self._ask(key, read, fetch))
+            self._asked[key].add_done_callback(lambda _: self._asked.pop(key))
+        asked: asyncio.Task[_Answer | None] = self._asked[key]
+        return await asyncio.shield(asked)
+
+    async def _ask(
+        self, key: tuple[str, bytes], read: Callable[[bytes], Said[_Answer]], fetch: Fetch
+    ) -> _Answer | None:
+        answer, whole = await _asked(key[0], read, fetch)
+        known = None if whole else self._known.get(key)
+        answer = known[1] if known is not None and known[1] is not None else answer
         names: Collection[str] = answer or ()
-        self._known.put(
-            key, (self._clock() + self._ttl, answer), len(target) + sum(_NAME + len(name) for name in names)
-        )
+        size = len(key[0]) + sum(_NAME + len(name) for name in names)
+        self._known.put(key, (self._clock() + self._ttl, answer), size)
         return answer
 
 
@@ -111,23 +131,26 @@ def _quoted(expression: str) -> str:
     return quote(expression, safe="*,-")
 
 
-async def _ask(target: str, read: Callable[[bytes], _Answer | None], fetch: Fetch) -> _Answer | None:
+async def _asked(target: str, read: Callable[[bytes], Said[_Answer]], fetch: Fetch) -> Said[_Answer]:
     try:
         answer = await fetch("GET", target, None)
-        return await aside(len(answer.body), read, answer.body) if answer.status == 200 else None
+        if answer.status != 200:
+            return None, answer.status in _FINAL_STATUSES
+        return await aside(len(answer.body), read, answer.body)
     except (UpstreamError, ValueError):
-        return None  # the search itself will tell the client what is wrong
+        return _NOTHING  # the search itself will tell the client what is wrong
 
 
-def _text_fields(body: bytes) -> frozenset[str] | None:
-    found = decode(body, _Capabilities).fields
-    return frozenset(found) if len(found) <= _MAX_TEXT_FIELDS else None
+def _text_fields(body: bytes) -> Said[frozenset[str]]:
+    found = decode(body, _Capabilities)
+    fields = frozenset(found.fields)
+    return (fields if len(fields) <= _MAX_TEXT_FIELDS else None), not found.failures
 
 
-def _names(body: bytes) -> tuple[str, ...]:
+def _names(body: bytes) -> Said[tuple[str, ...]]:
     found = decode(body, _Searched)
     names = {*found.indices, *(name for failure in found.failures for name in failure.indices)}
-    return tuple(sorted({configured_name(name) for name in names}))
+    return tuple(sorted({configured_name(name) for name in names})), True
 
 
 def configured_name(index: str) -> str:

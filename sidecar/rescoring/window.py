@@ -10,13 +10,11 @@ search results"; observed on 9.5.3.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from sidecar.elasticsearch.lenient_json import decode
 from sidecar.reasons import Reason
 from sidecar.rescoring.values import Window
 
@@ -126,8 +124,8 @@ def _sized(name: str, clause: Any) -> bool:
 def _wrapped(text: Any) -> bool:
     """Tell the same of a query in base64; one that cannot be read may hold anything."""
     try:
-        query = msgspec.json.decode(base64.b64decode(text))
-    except (TypeError, ValueError, binascii.Error, msgspec.MsgspecError, RecursionError):
+        query = decode(base64.b64decode(text))
+    except (TypeError, ValueError):
         return True
     return _depends_on_size(query)
 

@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.config.model import IndexMapping
+from sidecar.elasticsearch import json_bytes, lenient_json
 from sidecar.elasticsearch.json_bytes import elements, members, whole
-from sidecar.elasticsearch.lenient_json import decode, strict
+from sidecar.elasticsearch.lenient_json import decode, strict, without_comments
+from sidecar.elasticsearch.msearch_lines import envelope
+from sidecar.elasticsearch.request import SearchRequest
+from sidecar.rescoring.first_stage import read
+from sidecar.rescoring.plan import RescorePlan, plan
 
 DEEP = b"[" * 990 + b"]" * 990
 READ: list[tuple[bytes, Any]] = [
@@ -55,6 +61,47 @@ def test_what_is_no_json_stays_none(text: bytes) -> None:
 def test_names_that_hold_halves_of_pairs_stay_apart() -> None:
     text = b'{"\\ud83d":1,"\\ud83e":2,"\xed\xa0\xbf":3}'
     assert [span.of(text) for span in members(text, whole(text)).values()] == [b"1", b"2", b"3"]
+
+
+HITS = [b'{"_index":"i","_id":"%d","_source":{"t":"fox %s"}}' % (i, b"\\ud83d" * (i % 7 == 0)) for i in range(60)]
+
+
+def test_a_half_of_a_pair_costs_no_walk_through_all_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    def walked(_: bytes) -> bytes:
+        raise AssertionError("walked token by token")
+
+    monkeypatch.setattr(lenient_json, "_shallow", walked)
+    text = b"[" + b",".join(HITS) + b',"\xed\xa0\xbd"]'
+    assert len(elements(text, whole(text))) == len(HITS) + 1
+    assert len(decode(text)) == len(HITS) + 1
+    assert without_comments(text) == text
+
+
+def test_an_answer_with_halves_of_pairs_is_made_plain_once_however_many_hits_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[int] = []
+
+    def counted(text: bytes, *, names: bool) -> bytes:
+        made.append(len(text))
+        return strict(text, names=names)
+
+    monkeypatch.setattr(json_bytes, "strict", counted)
+    answer = b'{"took":1,"hits":{"hits":[' + b",".join(HITS) + b"]}}"
+    request = SearchRequest(
+        method="POST",
+        target="/i/_search",
+        body=b'{"query":{"match":{"t":"fox"}}}',
+        headers={"content-type": "application/json"},
+    )
+    planned = plan(request, IndexMapping.model_validate({"fields": ["t"]}), "i", ())
+    assert isinstance(planned, RescorePlan)
+    first = read(answer, planned)
+    assert [hit.raw for hit in first.hits] == HITS
+    assert {hit.text for hit in first.hits} == {"fox \ufffd", "fox"}
+    several = b'{"responses":[' + b",".join([answer] * 3) + b"]}"
+    assert envelope(several, 3).item(2) == answer
+    assert made == [len(answer), len(several)]
 
 
 ODD = st.sampled_from([text for text, _ in READ] + [b'"a"', b"[]", b"{}", b"null", DEEP])

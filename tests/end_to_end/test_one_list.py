@@ -105,6 +105,15 @@ def test_a_shard_that_fails_for_the_rest_of_a_page_is_told_and_keeps_the_window(
     assert found["hits"]["hits"][:3] == window["hits"]["hits"]
 
 
+def test_a_page_too_long_for_its_index_is_refused_though_the_list_ends_in_the_window(url: str, node: str) -> None:
+    body = json.dumps({"query": FOX, "size": 51, "ext": {"rescore": {"window_size": 7}}}).encode()
+    status, headers, answer = raw(url, "/ed_b/_search", body)
+    assert (status, headers.get("X-Rescore")) == (400, "passed; reason=widened_refused")
+    assert answer == raw(node, "/ed_b/_search", json.dumps({"query": FOX, "size": 51}).encode())[2]
+    told, several = msearch(url, {"index": "ed_b"}, json.loads(body))
+    assert (told, several["responses"][0]["status"]) == ("passed; reranked=0; passed=1; failed=0", 400)
+
+
 @pytest.mark.parametrize(
     ("parameters", "body"),
     [

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
-from hardening.search_answers import take_apart
+from hardening.search_answers import Outcome, Reply, take_apart
 from hardening.search_cases import case, mappings
-from hardening.search_laws import Outcome, Page, Question, Reply, of_list, of_page, of_texts, text_of
+from hardening.search_laws import Page, Question, of_list, of_page, of_texts, text_of
 from hardening.search_queries import size_matters
 from hardening.search_shrinking import as_curl, smaller
 
@@ -99,11 +100,38 @@ def test_where_shards_fail_more_may_be_shown_but_not_less() -> None:
     more, less = (page(reply(hits(names), header=RERANKED), direct=part) for names in ("bca", "cb"))
     assert not [*of_page(more, question())]
     assert [each.law for each in of_page(less, question())] == ["a hit lost beside shards that failed"]
+    assert not [*of_page(less, question(cut=True))]
 
 
-def test_a_page_that_is_too_long_for_the_node_may_be_answered() -> None:
-    refused = Reply(400, HEADERS, b'{"error":{"reason":"Result window is too large, from + size must be ..."}}')
-    assert not [*of_page(page(reply([], header=RERANKED), direct=refused), question())]
+def test_of_hits_that_are_collapsed_another_may_stand_for_a_lost_one() -> None:
+    own, other = (reply([hit(name, fields={"k": [1]})], header=RERANKED, _shards={"failed": 1}) for name in "ab")
+    standing = page(other, direct=own)
+    assert not [*of_page(standing, question(collapse="k"))]
+    assert [each.law for each in of_page(standing, question())] == ["a hit lost beside shards that failed"]
+
+
+def test_a_filtered_answer_does_not_tell_that_shards_failed() -> None:
+    longer = replace(page(reply(hits("cabd"), header=RERANKED), direct=reply(LIST[:3])), partial=True)
+    assert not [*of_page(longer, question())]
+    assert not [*of_list([[longer]], question())]
+
+
+def test_a_page_that_we_cut_empty_lacks_what_a_filter_leaves_out_of_one() -> None:
+    named: dict[str, Any] = {"hits": {"hits": [{"_id": "a"}]}}
+    counted: dict[str, Any] = {"hits": named["hits"] | {"total": 6}}
+    cases: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
+        (named, {}, []),
+        (counted, {"hits": {"total": 6}}, []),
+        (named | {"_shards": {"total": 1}}, {}, ["changed around the hits"]),
+        (counted, {}, ["changed around the hits"]),
+    ]
+    for direct, through, laws in cases:
+        old, new = (
+            Reply(200, HEADERS | {"x-rescore": RERANKED}, json.dumps(body).encode()) for body in (direct, through)
+        )
+        cut = page(new, direct=old)
+        assert [each.law for each in of_page(cut, question(cut=True))] == laws
+        assert "changed around the hits" in [each.law for each in of_page(cut, question())]
 
 
 def walk(*names: str) -> list[Page]:

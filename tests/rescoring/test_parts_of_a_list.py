@@ -85,6 +85,21 @@ async def test_without_the_rest_of_a_page_the_client_s_request_goes_on(rest: Any
     assert passed.record.reason == reason
 
 
+async def test_a_page_beyond_max_result_window_is_elasticsearch_s_to_refuse_though_its_list_is_short() -> None:
+    which, _ = rescorer(GivenScorer(falling))
+    body = b'{"query":{"match":{"t":"x"}},"size":60}'
+    node = Replying(lambda _, asked: (400, {}) if asked.get("from") else listed("abc"))
+    passed = await ask(which, node, body=body)
+    assert isinstance(passed, Passed)
+    assert passed.record.reason == Reason.WIDENED_REFUSED
+    failed = {"_shards": {"failed": 1}}
+    node = Replying(lambda _, asked: listed("", **failed) if asked.get("from") else listed("abc"))
+    answer = await ask(which, node, body=body)
+    assert names(answer) == ["c", "b", "a"]
+    assert isinstance(answer, Answered)
+    assert json.loads(answer.body)["_shards"] == failed["_shards"]
+
+
 @pytest.mark.parametrize("failing", [(500, {}), {}, UpstreamError("gone", reason=Reason.UPSTREAM_TIMEOUT)])
 async def test_texts_that_cannot_be_looked_up_are_counted_and_cost_nothing(failing: Any) -> None:
     bare = listed("abcd")

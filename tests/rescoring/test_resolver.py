@@ -5,6 +5,7 @@ The answers here are STAND-INS of the documented shape; the end-to-end tests res
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -118,3 +119,56 @@ async def test_text_fields_that_are_not_said_or_too_many_are_not_known(
     assert await resolver.text_fields("a", None, {}, cluster.fetch) == expected
     cluster.problem = UpstreamError("gone")
     assert await resolver.text_fields("b", None, {}, cluster.fetch) is None
+
+
+TEXT = {"text": {"type": "text"}}
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        Cluster({"error": {}}, 503),
+        Cluster({"error": {}}, 429),
+        Cluster([1]),
+        Cluster({"fields": {"other": TEXT}, "failures": [{"indices": ["red"]}]}),
+    ],
+)
+async def test_one_lost_answer_does_not_change_how_the_next_page_is_read(failing: Cluster) -> None:
+    cluster, clock = Cluster({"fields": {"title": TEXT}, "indices": ["a"]}), Clock()
+    resolver = IndexResolver(60, clock)
+    for fetch, asked in ((cluster.fetch, 0), (failing.fetch, 1), (cluster.fetch, 1)):
+        clock.now += 61.0
+        assert await resolver.text_fields("a*", None, {}, fetch) == frozenset({"title"})
+        assert await resolver.text_fields("a*", None, {}, fetch) == frozenset({"title"})
+        assert len(failing.targets) == asked
+    clock.now += 61.0
+    assert await resolver.text_fields("a*", None, {}, Cluster({"error": {}}, 403).fetch) is None
+
+
+async def test_a_failure_holds_for_all_pages_as_long_as_an_answer_would() -> None:
+    cluster, clock = Cluster({"error": {}}, 503), Clock()
+    resolver = IndexResolver(60, clock)
+    found = await asyncio.gather(*(resolver.text_fields("a*", None, {}, cluster.fetch) for _ in range(5)))
+    assert (found, len(cluster.targets)) == ([None] * 5, 1)
+    assert await resolver.text_fields("a*", None, {}, Cluster({"fields": {"title": TEXT}}).fetch) is None
+    clock.now = 61.0
+    answer = await resolver.text_fields("a*", None, {}, Cluster({"fields": {"title": TEXT}}).fetch)
+    assert answer == frozenset({"title"})
+
+
+async def test_who_asks_first_and_leaves_costs_nobody_the_answer() -> None:
+    cluster, resolver, asked = Cluster({"fields": {"title": TEXT}}), IndexResolver(60, Clock()), asyncio.Event()
+    may_answer = asyncio.Event()
+
+    async def slow(method: str, target: str, body: bytes | None) -> UpstreamAnswer:
+        asked.set()
+        await may_answer.wait()
+        return await cluster.fetch(method, target, body)
+
+    first = asyncio.create_task(resolver.text_fields("a*", None, {}, slow))
+    await asked.wait()
+    second = asyncio.create_task(resolver.text_fields("a*", None, {}, slow))
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    may_answer.set()
+    assert (await second, len(cluster.targets)) == (frozenset({"title"}), 1)

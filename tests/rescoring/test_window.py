@@ -37,6 +37,8 @@ def wrapped(query: Any) -> dict[str, Any]:
         ({"query": DEEP}, True),
         ({"query": wrapped(wrapped(KNN))}, True),
         ({"query": wrapped({"match": {"t": "x"}})}, False),
+        ({"query": wrapped({"match": {"t": "half an emoji \ud83d", "boost": 1}})}, False),
+        ({"query": wrapped({"bool": {"should": [{"match": {"t": "half an emoji \ud83d"}}, KNN]}})}, True),
         ({"query": {"wrapper": {"query": "no base64 of JSON"}}}, True),
         ({"query": {"match": {"t": "knn"}}}, False),
     ],
