@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sidecar.elasticsearch.json_bytes import Edit, Span, insertion, members, removals, splice, whole
+from sidecar.elasticsearch.json_bytes import Edit, Span, elements, insertion, members, removals, splice, whole
 
 
 def refuse_duplicates(text: bytes) -> None:
@@ -40,6 +40,48 @@ def without_ext(text: bytes, spans: Mapping[str, Span]) -> bytes:
     if set(inner) == {"rescore"}:
         return splice(text, removals(text, whole(text), spans, ["ext"]))
     return splice(text, removals(text, spans["ext"], inner, ["rescore"]))
+
+
+def without_rescore(text: bytes) -> bytes:
+    """Return a search less its `ext.rescore`.
+
+    Raises:
+        ValueError: it is not an object.
+    """
+    spans = members(text, whole(text))
+    if "ext" not in spans or not spans["ext"].of(text).startswith(b"{"):
+        return text
+    return without_ext(text, spans) if "rescore" in members(text, spans["ext"]) else text
+
+
+def of_rank_evaluation(text: bytes) -> bytes:
+    """Return the body of a `_rank_eval` whose searches, and the templates they may be made of, have no `ext.rescore`.
+
+    Raises:
+        ValueError: it is not such a body.
+    """
+    spans = members(text, whole(text))
+    edits = []
+    for each in elements(text, spans["requests"]) if "requests" in spans else ():
+        search = members(text, each).get("request")
+        edits += [] if search is None else [Edit(search.start, search.end, without_rescore(search.of(text)))]
+    for each in elements(text, spans["templates"]) if "templates" in spans else ():
+        template = members(text, each).get("template")
+        source = None if template is None else members(text, template).get("source")
+        edits += [] if source is None else [Edit(source.start, source.end, _of_source(source.of(text)))]
+    return splice(text, edits)
+
+
+def _of_source(source: bytes) -> bytes:
+    """Return a template's source, an object or a string that holds one; with sections in it, it is no JSON yet."""
+    if not source.startswith(b'"'):
+        return without_rescore(source)
+    text = json.loads(source).encode("utf-8", "surrogatepass")
+    try:
+        edited = without_rescore(text)
+    except ValueError:
+        return source
+    return source if edited == text else json.dumps(edited.decode("utf-8", "surrogatepass")).encode()
 
 
 def part(text: bytes, from_: int, size: int | None) -> bytes:

@@ -12,7 +12,7 @@ from sidecar.elasticsearch.body_edits import with_flags
 from sidecar.elasticsearch.dialect import ELASTICSEARCH
 from sidecar.elasticsearch.json_bytes import members, whole
 from sidecar.elasticsearch.lenient_json import decode
-from sidecar.elasticsearch.request import SearchRequest
+from sidecar.elasticsearch.request import SearchRequest, may_override
 from sidecar.elasticsearch.target import parameters
 
 RENDER: Final = ELASTICSEARCH.render
@@ -27,6 +27,11 @@ _PARAMETERS = frozenset(
         *("filter_path", "format", "pretty", "human", "error_trace"),
     }
 )
+
+
+def may_hold_override(template: bytes) -> bool:
+    """Return whether the search that a template stands for may hold our `ext.rescore`; a stored one always may."""
+    return may_override(template) or b'"id"' in template
 
 
 def takes_parameters(target: str) -> bool:

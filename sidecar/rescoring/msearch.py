@@ -7,7 +7,7 @@ An error that a client sees is always an error of its own search, never of the w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import repeat
 from typing import Final
@@ -149,12 +149,12 @@ def _passed(reason: Reason, asked: Asked) -> Passed:
     return Passed(record=passed_record(reason, asked.call), body=asked.edited())
 
 
-def split(call: Call) -> list[SubSearch] | Reason:
-    """Take the body of several searches apart, or say why it stays whole."""
+def split(call: Call, may_hold: Callable[[bytes], bool] = may_override) -> list[SubSearch] | Reason:
+    """Take the body of several searches apart, or say why it stays whole; ``may_hold`` our `ext.rescore`."""
     request = call.request
     if not isinstance(call.match, Reason):
         return _split(request)
-    found = _split(request) if may_override(request.body) else []
+    found = _split(request) if may_hold(request.body) else []
     return found if found and not isinstance(found, Reason) else call.match
 
 

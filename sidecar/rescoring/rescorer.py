@@ -23,7 +23,7 @@ from sidecar.rescoring.msearch import MultiSearch
 from sidecar.rescoring.outcome import FAILURE, Answered, Outcome, Passed, Rejected, failure_message, passed
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.planning import Planner
-from sidecar.rescoring.search import Search
+from sidecar.rescoring.search import RankEvaluation, Search
 from sidecar.rescoring.services import Handler, Services
 from sidecar.rescoring.shadow import Shadow
 from sidecar.scoring.scorer import Scorer
@@ -127,9 +127,11 @@ class Rescorer:
 
 def _handler(row: Endpoint[Handler]) -> Handler:
     """Return what answers an endpoint; one that is never rescored still goes on less our `ext.rescore`."""
-    if isinstance(row.handler, Reason):
-        return MultiSearch if row.several else Search
-    return row.handler
+    if not isinstance(row.handler, Reason):
+        return row.handler
+    if row.handler == Reason.RANK_EVAL:
+        return RankEvaluation
+    return MultiSearch if row.several else Search
 
 
 def _strict(outcome: Outcome) -> Outcome:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from sidecar.elasticsearch.body_edits import of_rank_evaluation
+from sidecar.elasticsearch.request import may_override
 from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
@@ -61,6 +63,22 @@ class Search:
             return passed(first, call)
         applied = await self._services.pipeline.finish(first, planned, started)
         return answered(upstream, applied.record, applied.body)
+
+
+class RankEvaluation:
+    """Passes `_rank_eval` on, which judges Elasticsearch's own ranking; its searches may hold our `ext.rescore`."""
+
+    def __init__(self, _: Services) -> None:
+        pass
+
+    async def __call__(self, call: Call) -> Outcome:
+        """Pass one request on."""
+        body = call.request.body
+        try:
+            edited = await aside(len(body), of_rank_evaluation, body) if may_override(body) else body
+        except ValueError:
+            edited = body
+        return replace(passed(Reason.RANK_EVAL, call), body=None if edited == body else edited)
 
 
 async def with_mapping(call: Call, services: Services, answer: Matched) -> Outcome:

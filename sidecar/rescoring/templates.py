@@ -11,7 +11,7 @@ from dataclasses import replace
 from sidecar.elasticsearch import msearch_lines, template_rendering
 from sidecar.elasticsearch.media_types import json_body
 from sidecar.elasticsearch.msearch_lines import SubSearch
-from sidecar.elasticsearch.request import SearchRequest, may_override
+from sidecar.elasticsearch.request import SearchRequest
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
@@ -35,7 +35,7 @@ class SearchTemplate:
     async def __call__(self, call: Call) -> Outcome:
         """Answer one template search."""
         unmatched = call.match if isinstance(call.match, Reason) else None
-        if unmatched and not may_override(call.request.body):
+        if unmatched and not template_rendering.may_hold_override(call.request.body):
             return passed(unmatched, call)
         search = await _as_search(call)
         if isinstance(search, Reason):
@@ -70,7 +70,7 @@ class MultiSearchTemplate:
 
     async def __call__(self, call: Call) -> Outcome:
         """Answer several template searches."""
-        subs = await aside(len(call.request.body), split, call)
+        subs = await aside(len(call.request.body), split, call, template_rendering.may_hold_override)
         if isinstance(subs, Reason):
             return passed(subs, call)
         if len(subs) > MOST_SEARCHES:
@@ -93,7 +93,7 @@ class MultiSearchTemplate:
         """Return the search that a template of several stands for, and its plan."""
         matcher = self._services.matcher
         match = await matcher.named(sub, call, known)
-        if isinstance(match, Reason) and not may_override(sub.body):
+        if isinstance(match, Reason) and not template_rendering.may_hold_override(sub.body):
             return None, match
         async with gate:
             body = await _render(sub.body, call)

@@ -42,6 +42,8 @@ class StandIn:
             return await self._search_template(request, body)
         if words[-2:] == ["_msearch", "template"]:
             return await self._msearch_template(request, body)
+        if words[-1] == "_rank_eval":
+            return await self._rank_evaluation(request, json.loads(body))
         if words[-1] == "_async_search":
             return await self._submit(request, body)
         if words[0] == "_async_search":
@@ -133,6 +135,21 @@ class StandIn:
         )
         opening = b"{" if name is None else b'{"id":"%s",' % name.encode()
         return web.Response(body=opening + state + response + b"}", headers=JSON)
+
+    async def _rank_evaluation(self, request: web.Request, asked: dict[str, Any]) -> web.Response:
+        """Search for each request; what is refused is a failure of its own."""
+        templates = {each["id"]: each["template"] for each in asked.get("templates", ())}
+        found: dict[str, dict[str, Any]] = {"details": {}, "failures": {}}
+        for each in asked["requests"]:
+            made = {**templates.get(each.get("template_id"), {}), "params": each.get("params", {})}
+            search = each["request"] if "request" in each else self._rendered(json.dumps(made).encode())
+            path = request.path.replace("_rank_eval", "_search")
+            answer = json.loads((await self._node("POST", path, json.dumps(search).encode())).body or b"")  # type: ignore[arg-type]
+            if "error" in answer:
+                found["failures"][each["id"]] = answer
+            else:
+                found["details"][each["id"]] = [hit["_id"] for hit in answer["hits"]["hits"]]
+        return web.Response(body=json.dumps(found), headers=JSON)
 
     def _get(self, name: str) -> web.Response:
         if name not in self.stored:

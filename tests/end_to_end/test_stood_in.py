@@ -199,7 +199,8 @@ async def test_a_node_without_these_modules_says_so_itself(elasticsearch_url: st
 
 async def test_templates_on_unmapped_indices_lose_the_override(sidecar: Sidecar, stand_in: StandIn) -> None:
     search = {**FOX, "ext": {"rescore": {}}}
-    for body in ({"source": search}, {"source": json.dumps(search)}):
+    stand_in.templates["mine"] = json.dumps(search)
+    for body in ({"source": search}, {"source": json.dumps(search)}, {"id": "mine"}):
         status, outcome, got = await post(sidecar, "/nowhere*/_search/template", body)
         assert (status, outcome, got["hits"]["hits"]) == (200, "passed; reason=no_mapping", [])
         lines = [{"index": "nowhere*"}, body, {"index": "articles"}, TEMPLATE]
@@ -208,3 +209,33 @@ async def test_templates_on_unmapped_indices_lose_the_override(sidecar: Sidecar,
         assert [item["status"] for item in got["responses"]] == [200, 200]
     assert (await post(sidecar, "/nowhere*/_search/template", TEMPLATE))[1] == "passed; reason=no_mapping"
     assert stand_in.seen[-1] == "/nowhere*/_search/template"
+    stand_in.templates["plain"] = json.dumps(FOX)
+    assert (await post(sidecar, "/nowhere*/_search/template", {"id": "plain"}))[1] == "passed; reason=no_mapping"
+    assert stand_in.seen[-1] == "/nowhere*/_search/template"
+
+
+async def test_stored_templates_lose_the_override_where_nothing_is_mapped(stand_in: StandIn, checkpoint: Path) -> None:
+    stand_in.templates["mine"] = json.dumps({**FOX, "ext": {"rescore": {}}})
+    nothing = config(stand_in.url, checkpoint).model_copy(update={"indices": {}})
+    async with running(nothing) as sidecar:
+        status, outcome, got = await post(sidecar, "/articles/_search/template", {"id": "mine"})
+        assert (status, outcome, got["hits"]["total"]["value"] > 0) == (200, "passed; reason=no_mapping", True)
+        status, _, got = await post(sidecar, "/articles/_msearch/template", ndjson({}, {"id": "mine"}))
+        assert (status, got["responses"][0]["status"]) == (200, 200)
+
+
+async def test_rank_evaluation_judges_elasticsearch_s_own_ranking_without_the_override(
+    sidecar: Sidecar, stand_in: StandIn
+) -> None:
+    search = {"query": FOX["query"], "ext": {"rescore": {"window_size": 5}}}
+    evaluation = {
+        "requests": [
+            {"id": "searched", "request": search, "ratings": []},
+            {"id": "made", "template_id": "t", "params": {"text": "fox"}, "ratings": []},
+        ],
+        "templates": [{"id": "t", "template": {"source": json.dumps(search).replace("fox", "{{text}}")}}],
+        "metric": {"precision": {"k": 5}},
+    }
+    status, outcome, got = await post(sidecar, "/articles/_rank_eval", evaluation)
+    assert (status, outcome, got["failures"]) == (200, "passed; reason=rank_eval", {})
+    assert got["details"]["searched"] == got["details"]["made"] != []
