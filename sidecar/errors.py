@@ -8,6 +8,7 @@
     +-- UpstreamError      (4)    Elasticsearch did not answer: refused, reset, timed out, truncated
     +-- ScoringError       (5)    scores were not available in time; searches fail open on it
         +-- QueueFull             admission refused the request
+        +-- Overloaded            what waits leaves no time for even the best hits
         +-- DeadlineExceeded      the time allowed ran out
         +-- BackendFailed         the model raised, or returned non-finite or too few scores
 
@@ -78,6 +79,12 @@ class QueueFull(ScoringError):
     """Admission refused the request: too many pairs are waiting."""
 
     reason = Reason.QUEUE_FULL
+
+
+class Overloaded(ScoringError):
+    """Admission refused the request: even its best hits could not be scored in time."""
+
+    reason = Reason.OVERLOADED
 
 
 class DeadlineExceeded(ScoringError):

@@ -71,8 +71,13 @@ class Reason(StrEnum):
     # what the sidecar is in
     MODEL_LOADING = "model_loading", "the model is not loaded yet"
     CIRCUIT_OPEN = "circuit_open", "the model failed several times in a row; it is tried again soon"
+    OVERLOADED = (
+        "overloaded",
+        "what waits for the model leaves no time to score even `min_window` hits; the answer did not wait",
+    )
     SPLIT_CONTROL = "split_control", "`mode: split`, and this search is in the control group"
     SHADOW = "shadow", "`mode: shadow`: scored beside the answer, for metrics only"
+    BUDGET = "budget", "on a `reranked` search: only the best `window` of its hits could be scored before the deadline"
     # what Elasticsearch answered
     NO_HITS = "no_hits", "the search found nothing"
     NO_DOCUMENT_TEXT = "no_document_text", "no hit of the window has text in the mapped fields"

@@ -55,7 +55,7 @@ _PURE = (
     "reasons",
     "config.model",
     "config.urls",
-    "scoring.local.batching",
+    *(f"scoring.local.{name}" for name in ("admission", "batching", "speed")),
     "scoring.models.heads",
     *(f"http.{name}" for name in ("headers", "refusals", "balancing", "content_coding")),
     "evaluation.measuring.",

@@ -19,7 +19,7 @@ import pytest
 
 from sidecar.app import Sidecar
 from sidecar.config.model import Config
-from sidecar.errors import BackendFailed, DeadlineExceeded, QueueFull
+from sidecar.errors import BackendFailed, DeadlineExceeded, Overloaded, QueueFull
 from sidecar.reasons import Reason
 from sidecar.rescoring.endpoints import route
 from tests.http.conftest import Recorder, recording, request, say
@@ -117,6 +117,8 @@ CASES = (
     Case(Reason.ASYNC_RUNNING, "/i/_async_search", reply=answered({"id": "x", "is_running": True, "response": FOUND})),
     Case(Reason.MODEL_LOADING, ready=False),
     Case(Reason.CIRCUIT_OPEN, give=raising(BackendFailed("broken")), before=5),
+    Case(Reason.OVERLOADED, give=raising(Overloaded("no time"))),
+    Case(Reason.BUDGET, give=lambda request: [0.0, 1.0], mapping={"min_window": 2}),
     Case(Reason.SPLIT_CONTROL, mapping={"mode": "split", "split_percent": 50}),
     Case(Reason.SHADOW, mapping={"mode": "shadow"}),
     Case(Reason.NO_HITS, reply=answered(NONE)),
@@ -207,8 +209,9 @@ async def test_header_metric_log_and_documentation_agree(case: Case, caplog: pyt
     found = route(case.method, case.target)
     assert found is not None
     [header] = re.findall(rb"(?m)^X-Rescore: (.*)\r$", answer)
-    outcome, _, reason = header.decode().partition("; reason=")
-    assert reason == case.reason
+    outcome, *details = header.decode().split("; ")
+    assert f"reason={case.reason}" in details
+    assert (outcome == "reranked") == (case.reason == Reason.BUDGET)
     [line] = [each for each in caplog.records if each.getMessage().startswith("search ")]
     told = line.__dict__["fields"]
     assert (told["outcome"], told["reason"], told["endpoint"]) == (outcome, case.reason, found.endpoint.name)

@@ -89,7 +89,8 @@ def as_search(sub: SubSearch, request: SearchRequest) -> SearchRequest:
     """Return the `_search` that a sub-search is; of the parameters only `format` matters to its plan."""
     format_ = request.params.get("format")
     target = "/_search" if format_ is None else f"/_search?format={quote(format_)}"
-    return SearchRequest(method="POST", target=target, body=sub.body.strip() or b"{}", headers=request.headers)
+    body = sub.body.strip() or b"{}"
+    return SearchRequest(method="POST", target=target, body=body, headers=request.headers, client=request.client)
 
 
 def envelope(answer: bytes, count: int) -> Envelope:

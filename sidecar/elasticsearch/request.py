@@ -40,12 +40,14 @@ class SearchRequest:
         target: the raw request target.
         body: the body without content coding.
         headers: the first value of each header by lower-case name.
+        client: the address that it comes from.
     """
 
     method: str
     target: str
     body: bytes
     headers: Mapping[str, str]
+    client: str = ""
 
     @cached_property
     def params(self) -> Mapping[str, str]:

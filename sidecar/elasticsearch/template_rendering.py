@@ -63,5 +63,9 @@ def rendered(template: bytes, answer: bytes) -> bytes:
 def as_search(request: SearchRequest, body: bytes) -> SearchRequest:
     """Return the `_search` that a rendered template is."""
     return SearchRequest(
-        method=request.method, target=search_target(request.target), body=body, headers=request.headers
+        method=request.method,
+        target=search_target(request.target),
+        body=body,
+        headers=request.headers,
+        client=request.client,
     )

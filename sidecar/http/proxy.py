@@ -104,6 +104,11 @@ class _Exchange:
         return lowered(self._headers)
 
     @property
+    def client(self) -> str:
+        """The address that the request comes from."""
+        return self.request.remote or ""
+
+    @property
     def patience(self) -> float:
         """Seconds that the client may neither send nor take anything while it is its turn."""
         return self.config.upstream.read_timeout

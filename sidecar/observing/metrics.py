@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from sidecar.observing.records import RescoreRecord, SearchStart, ShadowRecord, Tell
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_HITS = (1, 10, 15, 20, 25, 30, 40, 50, 75, 100, 200, 500, 1000)
 _SHARE = tuple(step / 10 for step in range(11))
 
 
@@ -28,6 +29,9 @@ class Metrics:
         self._missing = self._counter("sidecar_missing_fields", "Mapped fields that hits lacked.", "mapping")
         self._textless = self._counter("sidecar_hits_without_text", "Hits of windows that had no text.", "mapping")
         self._not_found = self._counter("sidecar_texts_not_found", "Texts that a look-up did not give.", "mapping")
+        self._scored = self._histogram(
+            "sidecar_scored_window", "Hits that were scored of rescored searches.", "mapping", buckets=_HITS
+        )
         self._stages = self._histogram("sidecar_stage_seconds", "Time of rescored searches by stage.", "stage")
         self._shadow_tau = self._histogram(
             "sidecar_shadow_kendall_tau", "Rank correlation in shadow mode.", "mapping", buckets=(-1, -0.5, *_SHARE)
@@ -61,6 +65,7 @@ class Metrics:
             self._pairs.labels(mapping, model).inc(record.pairs)
             self._tokens.labels(mapping, model).inc(record.tokens)
             self._missing.labels(mapping).inc(record.missing_fields)
+            self._scored.labels(mapping).observe(record.scored)
             self._observe_stages(record)
 
     def _observe_stages(self, record: RescoreRecord) -> None:

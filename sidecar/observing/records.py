@@ -37,11 +37,12 @@ class RescoreRecord:
     Attributes:
         outcome: `reranked`; `passed`: Elasticsearch's own answer, as decided; `failed`: the same, or an error, since
             something went wrong.
-        reason: why it was not reranked.
+        reason: why it was not reranked, or not as far as its window goes.
         endpoint: the endpoint's name.
         mapping: the name or pattern of the mapping in `indices`, where one was found.
         model: the model that scored.
         window: how many hits were to be permuted at most.
+        scored: how many were: fewer where there was no time for more, and the reason says so.
         hits: how many hits Elasticsearch gave.
         pairs: how many (query, text) pairs were scored; with passages there are several a hit.
         tokens: the tokens of those pairs.
@@ -63,6 +64,7 @@ class RescoreRecord:
     mapping: str | None = None
     model: str | None = None
     window: int = 0
+    scored: int = 0
     hits: int = 0
     pairs: int = 0
     tokens: int = 0
@@ -90,9 +92,11 @@ class RescoreRecord:
         if self.parts:
             outcomes = [part.outcome for part in self.parts]
             return [f"{name}={outcomes.count(name)}" for name in ("reranked", "passed", "failed")]
-        if self.outcome == "reranked":
+        if self.outcome != "reranked":
+            return [f"reason={self.reason}"]
+        if self.reason is None:
             return [f"window={self.window}", f"model={self.model}"]
-        return [f"reason={self.reason}"]
+        return [f"window={self.scored}", f"of={self.window}", f"reason={self.reason}", f"model={self.model}"]
 
     def _lacking(self) -> list[str]:
         """Say how many hits kept their places for want of a text, and how many texts a look-up did not give."""

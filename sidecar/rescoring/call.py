@@ -31,6 +31,11 @@ class Incoming(Protocol):
         """The first value of each header by lower-case name."""
         ...
 
+    @property
+    def client(self) -> str:
+        """The address that it comes from."""
+        ...
+
     async def read(self) -> bytes | Reason:
         """Read and decode the body, or say why it can only be streamed."""
         ...

@@ -50,10 +50,10 @@ def node(original: bytes, score: float | None, logit: float, model: str, fusion:
     return _parent(description, score, [_leaf(logit, f"score of cross-encoder [{model}]"), original])
 
 
-def unscored_node(original: bytes, score: float | None, *, in_window: bool) -> bytes:
+def unscored_node(original: bytes, score: float | None, *, among_scored: bool) -> bytes:
     """Put Elasticsearch's explanation under a node that says why the model gave no score."""
     description = "after the rescored window; first-stage score mapped below it, of:"
-    if in_window:
+    if among_scored:
         description = "no text to score; keeps its place, with the score of the hit above it, of:"
     return _parent(description, score, [original])
 

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.errors import BackendFailed, ScoringError
+from sidecar.errors import BackendFailed, Overloaded, ScoringError
 from sidecar.observing.records import RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.breakers import Breakers
 from sidecar.rescoring.first_stage import FirstStage
+from sidecar.rescoring.order import permuted
 from sidecar.rescoring.plan import RescorePlan
 from sidecar.rescoring.rewrite import apply
 from sidecar.scoring.scorer import Scorer, ScoreRequest, Scores
@@ -43,6 +44,8 @@ def score_request(first: FirstStage, plan: RescorePlan, deadline: float, *, back
         deadline=deadline,
         passages=plan.mapping.passages,
         background=background,
+        required=None if background else plan.required,
+        caller=plan.caller,
     )
 
 
@@ -54,6 +57,20 @@ def unscorable(first: FirstStage, plan: RescorePlan) -> Reason | None:
     if not any(hit.text.strip() for hit in hits):
         return Reason.NO_DOCUMENT_TEXT
     return None
+
+
+def scored_hits(first: FirstStage, plan: RescorePlan, texts: int) -> int:
+    """Return how many first hits were scored, where so many texts were: those without text between them count.
+
+    Raises:
+        ValueError: fewer were scored than must be, or more than there are.
+    """
+    window = first.hits[: plan.window.size_rescored]
+    places = [i for i, hit in enumerate(window) if hit.text.strip()]
+    least = len(places) if plan.required is None else min(plan.required, len(places))
+    if not least <= texts <= len(places):
+        raise ValueError(f"{texts} scores for {len(places)} hits")
+    return len(window) if texts == len(places) else places[texts - 1] + 1
 
 
 class Pipeline:
@@ -144,13 +161,18 @@ class Pipeline:
         )
         took = round(record.total * 1000)
         try:
-            body = apply(first, plan, scores.values, took_ms=took, model=scores.model)
+            scored = scored_hits(first, plan, len(scores.values))
+            places = permuted(first.hits[:scored], scores.values, plan.settings.fusion)
+            body = apply(first, plan, places, took_ms=took, model=scores.model)
         except ValueError as problem:
             return self._failed(first, plan, record, BackendFailed(str(problem)))
         self._breakers.succeeded(plan.settings.model)
-        return Applied(body=body, record=record)
+        whole = scored == len(first.hits[: plan.window.size_rescored])
+        return Applied(body=body, record=replace(record, scored=scored, reason=None if whole else Reason.BUDGET))
 
     def _failed(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, problem: BaseException) -> Applied:
+        if isinstance(problem, Overloaded):
+            return self._unscored(first, plan, replace(record, outcome="passed", reason=problem.reason))
         reason = problem.reason if isinstance(problem, ScoringError) else Reason.INTERNAL_ERROR
         if reason == Reason.INTERNAL_ERROR:
             _log.error("scoring failed; the client gets Elasticsearch's own answer", exc_info=problem)

@@ -34,7 +34,7 @@ class RescorePlan:
 
     ``highlight_tags`` mark the highlighted words in its answer.
     ``looked_up`` are the fields whose texts are fetched in a search of their own, in the point in time ``pit`` where
-    the client's is in one (see `lookup`).
+    the client's is in one (see `lookup`). ``caller`` is who shares the model with others.
     """
 
     pattern: str
@@ -47,6 +47,12 @@ class RescorePlan:
     looked_up: tuple[str, ...] = ()
     pit: Any = None
     filter_path: str | None = None
+    caller: bytes = b""
+
+    @property
+    def required(self) -> int | None:
+        """How many hits must be scored for a search to be rescored; None: the whole window."""
+        return self.mapping.min_window if self.mapping.budget else None
 
     @property
     def widened(self) -> UpstreamSearch:

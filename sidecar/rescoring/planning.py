@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.request import SearchRequest
@@ -19,6 +20,7 @@ from sidecar.rescoring.matching import Matcher
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.plan import RescorePlan, plan
 from sidecar.rescoring.query_text.text_fields import TextFields
+from sidecar.rescoring.resolver import caller
 from sidecar.rescoring.values import BadRequest
 
 Planned = RescorePlan | Reason | BadRequest
@@ -37,6 +39,7 @@ class Planner:
         planned = await self._plan(match, request, fetch, max(whole, len(request.body), len(request.target)))
         if not isinstance(planned, RescorePlan):
             return planned
+        planned = replace(planned, caller=_caller(request))
         return control(match.mapping, request.headers) or self._pipeline.refusal(planned) or planned
 
     async def _plan(self, match: Match, request: SearchRequest, fetch: Fetch, size: int) -> Planned:
@@ -48,6 +51,11 @@ class Planner:
             return planned
         fields = TextFields(match.mapping, analysed)
         return await aside(size, plan, request, match.mapping, match.pattern, self._models, fields)
+
+
+def _caller(request: SearchRequest) -> bytes:
+    """Return who shares the model with others: whose credentials these are, or where they come from without any."""
+    return caller(request.headers) if "authorization" in request.headers else request.client.encode()
 
 
 _BUCKETS = 10_000

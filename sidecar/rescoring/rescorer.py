@@ -77,6 +77,7 @@ class Rescorer:
             target=incoming.target,
             body=b"" if isinstance(body, Reason) else body,
             headers=incoming.headers,
+            client=incoming.client,
         )
         call = Call(
             index=route.index,

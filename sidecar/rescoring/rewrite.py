@@ -13,7 +13,7 @@ from sidecar.elasticsearch import filter_path
 from sidecar.elasticsearch.json_bytes import Edit, members, splice, whole
 from sidecar.rescoring import explain
 from sidecar.rescoring.first_stage import FirstStage
-from sidecar.rescoring.order import permuted, tail
+from sidecar.rescoring.order import Place, tail
 from sidecar.rescoring.plan import RescorePlan
 from sidecar.rescoring.values import Hit
 
@@ -37,29 +37,27 @@ class _Placed:
     rank: int
     score: float | None
     logit: float | None
+    among_scored: bool = False
 
 
 def apply(
-    first: FirstStage, plan: RescorePlan, scores: Sequence[float] | None, *, took_ms: int | None, model: str = ""
+    first: FirstStage, plan: RescorePlan, places: Sequence[Place] | None, *, took_ms: int | None, model: str = ""
 ) -> bytes:
     """Return the client's answer.
 
     Args:
         first: the widened answer.
         plan: what was asked.
-        scores: the model's logits for the window's hits that have text; None leaves Elasticsearch's order and
-            scores.
+        places: the hits that come first, in their new order; the others follow in Elasticsearch's. None leaves its
+            order and its scores.
         took_ms: the whole time in milliseconds, for `took`; None leaves Elasticsearch's.
         model: the model's name, for explanations.
-
-    Raises:
-        ValueError: the scores are too few, too many, or not finite.
     """
-    placed = _unranked(first) if scores is None else _ranked(first, plan, scores)
-    shown = _page(placed, first, plan, cut=scores is not None)
-    written = [p.hit.raw if scores is None else _written(p, plan, model) for p in shown]
+    placed = _unranked(first) if places is None else _ranked(first, plan, places)
+    shown = _page(placed, first, plan, cut=places is not None)
+    written = [p.hit.raw if places is None else _written(p, plan, model) for p in shown]
     edits = [_hits_edit(first, written)] if first.slots else []
-    if scores is not None and placed:
+    if places is not None and placed:
         edits += _max_score(first, _kept(placed, plan))
     if took_ms is not None and "took" in first.top:
         edits.append(Edit(first.top["took"].start, first.top["took"].end, str(took_ms).encode()))
@@ -95,16 +93,13 @@ def _unranked(first: FirstStage) -> list[_Placed]:
     return [_Placed(hit, i + 1, hit.score, None) for i, hit in enumerate(first.hits + first.rest)]
 
 
-def _ranked(first: FirstStage, plan: RescorePlan, scores: Sequence[float]) -> list[_Placed]:
-    window = first.hits[: plan.window.size_rescored]
-    places = permuted(window, scores, plan.settings.fusion)
-    head = [_Placed(window[at.position], at.position + 1, at.score, at.logit) for at in places]
+def _ranked(first: FirstStage, plan: RescorePlan, places: Sequence[Place]) -> list[_Placed]:
+    head = [_Placed(first.hits[at.position], at.position + 1, at.score, at.logit, among_scored=True) for at in places]
     lowest = places[-1].score if places else 0.0
-    rest = first.hits[len(window) :] + first.rest
-    ranks = [
-        *range(len(window), len(first.hits)),
-        *range(plan.window.rest_from, plan.window.rest_from + len(first.rest)),
-    ]
+    taken = {at.position for at in places}
+    ranks = [i for i in range(len(first.hits)) if i not in taken]
+    rest = [first.hits[i] for i in ranks] + list(first.rest)
+    ranks += range(plan.window.rest_from, plan.window.rest_from + len(first.rest))
     tail_scores = tail([hit.score for hit in rest], lowest)
     return head + [
         _Placed(hit, rank + 1, score, None) for hit, rank, score in zip(rest, ranks, tail_scores, strict=True)
@@ -146,8 +141,7 @@ def _edited(placed: _Placed, plan: RescorePlan, model: str) -> bytes:
     if "_explanation" in found:
         original = found["_explanation"].of(raw)
         if placed.logit is None:
-            in_window = placed.rank <= plan.window.size_rescored
-            tree = explain.unscored_node(original, placed.score, in_window=in_window)
+            tree = explain.unscored_node(original, placed.score, among_scored=placed.among_scored)
         else:
             tree = explain.node(original, placed.score, placed.logit, model, plan.settings.fusion)
         edits.append(Edit(found["_explanation"].start, found["_explanation"].end, tree))

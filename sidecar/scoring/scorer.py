@@ -13,8 +13,16 @@ from sidecar.config.model import Passages
 class ScoreRequest:
     """One query against its documents.
 
-    ``deadline`` is in ``time.monotonic()`` seconds. ``model`` is a name of ``engine.models``, or None for the
-    default. ``background`` work (shadow) runs only when nothing else waits.
+    Attributes:
+        query: the query's text.
+        documents: their texts, the best-ranked first.
+        model: a name of ``engine.models``, or None for the default.
+        deadline: in ``time.monotonic()`` seconds.
+        passages: how long documents are cut.
+        background: whether the work (shadow) runs only when nothing else waits.
+        required: how many documents must be scored, the first ones; the others are scored as far as there is time.
+            None: all must.
+        caller: who asks; callers that wait share the device alike.
     """
 
     query: str
@@ -23,6 +31,13 @@ class ScoreRequest:
     deadline: float = float("inf")
     passages: Passages | None = None
     background: bool = False
+    required: int | None = None
+    caller: bytes = b""
+
+    @property
+    def least(self) -> int:
+        """How many documents must be scored."""
+        return len(self.documents) if self.required is None else min(self.required, len(self.documents))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +53,8 @@ class Timings:
 class Scores:
     """``values[i]`` is the relevance logit of ``documents[i]``: finite, higher is better.
 
-    It is rounded to the backend's grid, and documents that are equal to the model have equal scores.
+    There are as many as documents were scored, the first ones: what is ``required`` at least. A value is rounded to
+    the backend's grid, and documents that are equal to the model have equal scores.
     """
 
     values: Sequence[float]
@@ -65,6 +81,7 @@ class Scorer(Protocol):
         Raises:
             DeadlineExceeded: the deadline passed first.
             QueueFull: too many pairs are waiting.
+            Overloaded: what is required could not be scored before the deadline; nothing was begun.
             BackendFailed: the model raised or its scores are unusable.
         """
         ...

@@ -42,6 +42,7 @@ class Request:
     body: bytes
     headers: dict[str, str]
     method: str = "POST"
+    client: str = "127.0.0.1"
 
     async def read(self) -> bytes | Reason:
         """Return the body."""

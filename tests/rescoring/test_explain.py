@@ -28,10 +28,10 @@ def test_the_parent_node_keeps_elasticsearchs_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("in_window", "start"), [(False, "after the rescored window"), (True, "no text to score; keeps its place")]
+    ("among_scored", "start"), [(False, "after the rescored window"), (True, "no text to score; keeps its place")]
 )
-def test_a_hit_that_was_not_scored_says_why(in_window: bool, start: str) -> None:
-    tree = json.loads(unscored_node(b"{}", 0.1, in_window=in_window))
+def test_a_hit_that_was_not_scored_says_why(among_scored: bool, start: str) -> None:
+    tree = json.loads(unscored_node(b"{}", 0.1, among_scored=among_scored))
     assert tree["description"].startswith(start)
     assert (tree["value"], tree["details"]) == (0.1, [{}])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import urlsplit
 
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from sidecar.reasons import Reason
 from sidecar.rescoring.endpoints import route
 from sidecar.rescoring.outcome import Answered
 from sidecar.rescoring.rescorer import Rescorer
+from sidecar.scoring.scorer import ScoreRequest
 from tests.rescoring.conftest import Request, Told
 from tests.scorers import GivenScorer
 
@@ -36,6 +38,10 @@ class Node:
         hits = {"total": total, "max_score": 100.0, "hits": self._hits[start : start + size]}
         answer = {"took": 1, "timed_out": False, "hits": hits}
         return UpstreamAnswer(status=200, headers=[], body=json.dumps(answer).encode())
+
+
+def _with(fusion: str, **mapping: Any) -> dict[str, Any]:
+    return {"indices": {"i": {"fields": ["t"], "fusion": fusion, **mapping}}}
 
 
 _JSON = {"content-type": "application/json"}
@@ -75,3 +81,30 @@ async def test_pages_join_to_elasticsearchs_list_with_its_window_permuted(
     for page in pages:
         assert [score for _, score in page] == sorted((score for _, score in page), reverse=True)
         assert all(score >= 0 for _, score in page)
+
+
+@settings(deadline=None)
+@given(
+    count=st.integers(1, 60),
+    window=st.integers(1, 40),
+    share=st.floats(0, 1),
+    size=st.integers(1, 25),
+    fusion=st.sampled_from(["replace", "linear", "rrf"]),
+)
+async def test_a_window_that_is_scored_in_part_makes_one_list_too(
+    count: int, window: int, share: float, size: int, fusion: str
+) -> None:
+    def give(request: ScoreRequest) -> list[float]:
+        scored = max(request.least, round(share * len(request.documents)))
+        return [float(int(text) * 7 % 11) for text in request.documents[:scored]]
+
+    which = Rescorer(Config.model_validate(_with(fusion, window_size=window, min_window=5)), GivenScorer(give), Told())
+    node = Node(count)
+    pages = [await _page(which, node, start, size) for start in range(0, count + size, size)]
+    paged = [int(name) for page in pages for name, _ in page]
+    in_window = min(window, count)
+    scored = max(min(5, in_window), round(share * in_window))
+    assert sorted(paged[:scored]) == list(range(scored))
+    assert paged[scored:] == list(range(scored, count))
+    for page in pages:
+        assert [score for _, score in page] == sorted((score for _, score in page), reverse=True)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.request import SearchRequest
-from sidecar.rescoring.first_stage import read
+from sidecar.rescoring.first_stage import FirstStage, read
+from sidecar.rescoring.order import permuted
+from sidecar.rescoring.pipeline import scored_hits
 from sidecar.rescoring.plan import RescorePlan, plan
 from sidecar.rescoring.rewrite import apply, number
 
@@ -59,6 +61,12 @@ def answer(hits: list[bytes], more: bytes = b"{}", space: bytes = b"") -> bytes:
     )
 
 
+def written(first: FirstStage, how: RescorePlan, logits: list[float], took_ms: int | None) -> bytes:
+    """Return the answer whose window has these scores."""
+    places = permuted(first.hits[: scored_hits(first, how, len(logits))], logits, how.settings.fusion)
+    return apply(first, how, places, took_ms=took_ms)
+
+
 HITS = {
     "in the usual order": b'{"_index":"i","_id":"1","_score":%s,"_source":{"t":"x"}}',
     "with a shard and a version": b'{"_shard":"[i][0]","_id":"1","_version":3,"_score":%s,"_source":{"t":"x"}}',
@@ -74,8 +82,8 @@ HITS = {
 @pytest.mark.parametrize("form", HITS.values(), ids=HITS)
 def test_a_hits_own_score_is_rewritten_wherever_it_stands(form: bytes, score: bytes) -> None:
     how = planned()
-    written = apply(read(answer([(form % score).strip()]), how), how, [0.0], took_ms=None)
-    assert written == answer([(form % b"0.5").strip()]).replace(b'"max_score":1.0', b'"max_score":0.5')
+    got = written(read(answer([(form % score).strip()]), how), how, [0.0], took_ms=None)
+    assert got == answer([(form % b"0.5").strip()]).replace(b'"max_score":1.0', b'"max_score":0.5')
 
 
 @given(
@@ -92,7 +100,7 @@ def test_hits_come_out_byte_for_byte(
     hits = [hit(i, value, b"%d.5" % (20 - i)) for i, value in enumerate(odd)][: how.window.fetched]
     logits = [random.Random(seed + i).uniform(-9, 9) for i in range(min(5, len(hits)))]
     body = answer(hits, more, space)
-    got = apply(read(body, how), how, logits, took_ms=77)
+    got = written(read(body, how), how, logits, took_ms=77)
     order = sorted(range(len(logits)), key=lambda i: -logits[i]) + list(range(len(logits), len(hits)))
     wanted = order[page[0] : sum(page)]
     start = 0
@@ -143,20 +151,49 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 def test_unusable_scores_are_refused(scores: list[float]) -> None:
     first = read(answer([hit(0, b"1", b"1.0"), hit(1, b"1", b"0.5")]), planned())
     with pytest.raises(ValueError, match="score"):
-        apply(first, planned(), scores, took_ms=1)
+        written(first, planned(), scores, took_ms=1)
 
 
 def test_an_answer_without_hits_stays() -> None:
     for body in (answer([]), b'{"took":1,"hits":{"total":{"value":0},"max_score":null}}'):
-        assert apply(read(body, planned()), planned(), [], took_ms=None) == body
+        assert apply(read(body, planned()), planned(), None, took_ms=None) == body
 
 
 def test_a_tail_hit_without_a_score_stays_below_the_window() -> None:
     how = planned(size=7, window_size=1)
     hits = [hit(0, b"1", b"2.0"), hit(1, b"1", b"null"), b'{"_id":"2","_source":{}}']
-    got = json.loads(apply(read(answer(hits), how), how, [0.0], took_ms=1))["hits"]
+    got = json.loads(written(read(answer(hits), how), how, [0.0], took_ms=1))["hits"]
     assert [found.get("_score") for found in got["hits"]] == [0.5, 0.0, None]
     assert got["max_score"] == 0.5
+
+
+@pytest.mark.parametrize("scored", [2, 3, 4])
+def test_hits_that_were_not_scored_follow_in_elasticsearchs_order(scored: int) -> None:
+    how = planned(size=7, min_window=2)
+    first = read(answer([hit(i, b"1", b"%d.0" % (9 - i)) for i in range(5)]), how)
+    found = json.loads(written(first, how, [float(i) for i in range(scored)], took_ms=1))["hits"]
+    assert [each["_id"] for each in found["hits"]] == [str(i) for i in (*reversed(range(scored)), *range(scored, 5))]
+    scores = [each["_score"] for each in found["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert found["max_score"] == scores[0]
+
+
+def test_a_hit_without_text_among_the_scored_ones_keeps_its_place() -> None:
+    how = planned(min_window=2)
+    hits = [hit(0, b"1", b"9.0"), b'{"_id":"1","_score":8.0,"_source":{}}', *(hit(i, b"1", b"1.0") for i in (2, 3))]
+    first = read(answer(hits), how)
+    assert scored_hits(first, how, 2) == 3
+    found = json.loads(written(first, how, [0.0, 1.0], took_ms=1))["hits"]["hits"]
+    assert [each["_id"] for each in found] == ["2", "1", "0", "3"]
+
+
+def test_fewer_scores_than_must_be_are_refused() -> None:
+    how = planned(min_window=3)
+    first = read(answer([hit(i, b"1", b"1.0") for i in range(5)]), how)
+    with pytest.raises(ValueError, match="2 scores for 5 hits"):
+        scored_hits(first, how, 2)
+    with pytest.raises(ValueError, match="4 scores for 5 hits"):
+        scored_hits(first, planned(budget=False), 4)
 
 
 @pytest.mark.parametrize(("lowest", "kept"), [(0.8807971, 2), (0.880798, 1), (1e300, 0), (-1e300, 3)])
@@ -164,7 +201,7 @@ def test_a_score_that_was_seen_is_not_below_itself(lowest: float, kept: int) -> 
     how = planned()
     how = replace(how, settings=replace(how.settings, min_score=lowest))
     first = read(answer([hit(i, b"1", b"1.0") for i in range(3)]), how)
-    found = json.loads(apply(first, how, [3.0, 2.0, 1.0], took_ms=1))["hits"]["hits"]
+    found = json.loads(written(first, how, [3.0, 2.0, 1.0], took_ms=1))["hits"]["hits"]
     assert [hit["_score"] for hit in found] == [0.95257413, 0.8807971, 0.7310586][:kept]
 
 

@@ -1,12 +1,14 @@
 """Which waiting pairs form the next batch. Pure: the loop that runs batches is the scheduler's.
 
-Requests are served oldest deadline first; the batch starts with that request's longest pairs and is filled
-with pairs of like length, its own first, then others', under a token budget that counts padding. Every batch
-holds a pair of the most urgent request, so nobody starves. Background work waits until nothing else does.
+What requests must have is served first, oldest deadline first, since it was promised. Then come the pairs that they
+would like to have: first those of the caller who got least so far, and of its requests the one that got least. The
+batch starts with the first request's longest pairs and is filled with pairs of like length, its own first, then
+others', under a token budget that counts padding. Background work waits until nothing else does.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +17,18 @@ from operator import neg
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One request's pairs that wait: ``lengths`` are their tokens, longest first."""
+    """One request's pairs that wait: ``lengths`` are their tokens, longest first.
+
+    ``got`` is what its caller and it have had so far, once all that it must have is under way; None before. ``room``
+    is how many tokens can be run before it is late.
+    """
 
     deadline: float
     arrival: int
     lengths: Sequence[int]
     background: bool = False
+    got: tuple[float, int] | None = None
+    room: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +60,10 @@ def next_batch(waiting: Sequence[Waiting], budget: int) -> Batch:
     if not order:
         return Batch((), 0)
     longest = waiting[order[0]].lengths[0]
+    budget = int(min(budget, waiting[order[0]].room))
     room = most = max(1, budget // longest)
     parts: list[Part] = []
-    for request in order:
+    for request in [order[0], *(other for other in order[1:] if waiting[other].room >= budget)]:
         lengths = waiting[request].lengths
         start = bisect_left(lengths, -longest, key=neg)  # longer pairs would pad all the others
         end = min(len(lengths), start + room)
@@ -66,5 +75,6 @@ def next_batch(waiting: Sequence[Waiting], budget: int) -> Batch:
     return Batch(tuple(parts), longest * (most - room))
 
 
-def _urgency(request: Waiting) -> tuple[bool, float, int]:
-    return (request.background, request.deadline, request.arrival)
+def _urgency(request: Waiting) -> tuple[bool, bool, tuple[float, int], float, int]:
+    spare = request.got is not None
+    return (request.background, spare, request.got or (0.0, 0), request.deadline, request.arrival)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -19,12 +20,13 @@ from sidecar.cache import ByteCache
 from sidecar.config import model as config
 from sidecar.errors import DeadlineExceeded, QueueFull
 from sidecar.scoring.local.cpu import cpu_quota
-from sidecar.scoring.local.loaded import Encoded, Loaded, load
-from sidecar.scoring.local.tokenization import EncodedPair
+from sidecar.scoring.local.entries import Entry
+from sidecar.scoring.local.loaded import Encoded, Loaded, Scalars, load
 from sidecar.scoring.scorer import ScoreRequest, Scores, Timings
 
 _DEFAULT = ""
 Result = TypeVar("Result")
+_CHARACTERS = 8  # of a token: words are shorter, and to tokenize too much costs less than to score too little
 _CLOSE_SECONDS = 10.0  # a batch takes less, unless the model hangs
 _log = logging.getLogger("sidecar.scoring")
 
@@ -104,67 +106,101 @@ class Engine:
         models = self._models.values()
         waiting = self._encoding + sum(loaded.scheduler.waiting_pairs() for loaded in models)
         gauges = {"waiting_pairs": waiting, "hanging": sum(loaded.scheduler.hanging() for loaded in models)}
-        restarts = {"restarts_total": sum(loaded.scheduler.restarts for loaded in models)}
-        coalesced = {"coalesced_pairs_total": sum(loaded.scheduler.coalesced for loaded in models)}
+        scheduled = _added([loaded.scheduler.stats() for loaded in models])
         memory = {"out_of_memory_total": sum(loaded.stats()["out_of_memory_total"] for loaded in models)}
         documents = _cache_stats("document_cache", [loaded.documents for loaded in models])
         scores = _cache_stats("score_cache", [loaded.scores for loaded in models])
-        return {**self._counts, **gauges, **restarts, **coalesced, **memory, **documents, **scores}
+        return {**self._counts, **gauges, **scheduled, **memory, **documents, **scores}
 
     async def score(self, request: ScoreRequest) -> Scores:
-        """Score one request.
+        """Score one request: what is required of it, and as many documents more as there is time for.
 
         Raises:
             DeadlineExceeded: the deadline passed first.
             QueueFull: too many pairs are waiting.
+            Overloaded: what is required could not be scored before the deadline; nothing was begun.
             BackendFailed: the model raised or its scores are unusable.
         """
         loaded = self._models[request.model or _DEFAULT]
         self._admit(loaded, request)
         started = self._clock()
-        encoded = await self._encoded(loaded, request)
+        encoded, known = await self._encoded(loaded, request)
         tokenized = self._clock()
         if not encoded.pairs:
             return Scores(values=[], model=loaded.name)
-        values, timings = await self._values(loaded, encoded.pairs, request)
+        values, timings = await self._values(loaded, encoded, known, request)
+        scored = encoded.first(len(values))
         return Scores(
-            values=[float(value) for value in encoded.aggregate(values)],
+            values=[float(value) for value in scored.aggregate(values[: len(scored.pairs)])],
             model=loaded.name,
             timings=replace(timings, tokenize=tokenized - started),
-            pairs=len(encoded.pairs),
-            tokens=int(np.sum([len(pair) for pair in encoded.pairs])),
+            pairs=len(scored.pairs),
+            tokens=int(np.sum([len(pair) for pair in scored.pairs])),
         )
 
-    async def _encoded(self, loaded: Loaded, request: ScoreRequest) -> Encoded:
+    async def _encoded(self, loaded: Loaded, request: ScoreRequest) -> tuple[Encoded, dict[int, float]]:
+        """Have tokenized what there may be time to score, and all of it where that has cost nothing: the scores
+        that are known already come with it.
+        """
+        count = affordable(request, loaded.scheduler.room(request.deadline))
+        encoded = await self._tokenized(loaded, replace(request, documents=request.documents[:count]))
+        known = loaded.known(encoded.pairs)
+        if count < len(request.documents) and len(known) == len(encoded.pairs):
+            encoded = await self._tokenized(loaded, request)
+            known = loaded.known(encoded.pairs)
+        return encoded, known
+
+    async def _tokenized(self, loaded: Loaded, request: ScoreRequest) -> Encoded:
         """Have a request tokenized. Each step queues behind others' steps: long texts hold nobody up."""
         loop = asyncio.get_running_loop()
         work = loaded.encoding(request)
         encoded = None
-        self._encoding += len(request.documents)
+        self._encoding += request.least
         try:
             while encoded is None:
                 step = loop.run_in_executor(self._tokenizing, next, work)
                 encoded = await self._in_time(step, request.deadline)
         finally:
-            self._encoding -= len(request.documents)
+            self._encoding -= request.least
         return encoded
 
     async def _values(
-        self, loaded: Loaded, pairs: Sequence[EncodedPair], request: ScoreRequest
+        self, loaded: Loaded, encoded: Encoded, known: Mapping[int, float], request: ScoreRequest
     ) -> tuple[npt.NDArray[np.float32], Timings]:
-        """Return each pair's relevance, from the score cache or the model, and the time the model took."""
-        known = loaded.known(pairs)
-        values = np.array([known.get(i, np.nan) for i in range(len(pairs))], dtype=np.float32)
-        fresh = [i for i in range(len(pairs)) if i not in known]
-        if not fresh:
-            return values, Timings()
-        asked = {pairs[i].key: pairs[i] for i in fresh}  # equal pairs run once: in two batches they could differ
-        entry = loaded.scheduler.submit(list(asked.values()), request.deadline, background=request.background)
-        scores = loaded.relevance(await self._in_time(entry.future, request.deadline))
-        places = {key: place for place, key in enumerate(asked)}
-        values[fresh] = scores[[places[pairs[i].key] for i in fresh]]
-        loaded.remember(list(asked.values()), scores)
-        return values, Timings(queue=entry.queue_seconds, model=entry.model_seconds)
+        """Return the relevance of the first pairs, from the score cache or the model, and the time the model took."""
+        pairs = encoded.pairs
+        fresh = {pair.key: pair for i, pair in enumerate(pairs) if i not in known}  # equal pairs run once: in two
+        if not fresh:  # batches they could differ
+            return np.array([known[i] for i in range(len(pairs))], dtype=np.float32), Timings()
+        least = encoded.pairs_of(request.least)
+        entry = loaded.scheduler.submit(
+            list(fresh.values()),
+            request.deadline,
+            background=request.background,
+            required=len({pair.key for i, pair in enumerate(pairs[:least]) if i not in known}),
+            caller=request.caller,
+        )
+        scores = await self._run(loaded, entry, request.deadline)
+        by_key = dict(zip(fresh, scores, strict=False))
+        values = [known.get(i, by_key.get(pair.key)) for i, pair in enumerate(pairs)]
+        done = values.index(None) if None in values else len(values)
+        return np.array(values[:done], dtype=np.float32), Timings(queue=entry.queue_seconds, model=entry.model_seconds)
+
+    async def _run(self, loaded: Loaded, entry: Entry, deadline: float) -> Scalars:
+        """Return the relevance of an entry's first pairs: all, or as many as were run in time."""
+        try:
+            rows = await self._in_time(entry.future, deadline)
+        except DeadlineExceeded:
+            rows = loaded.scheduler.give_up(entry)
+            if rows is None:
+                raise
+        finally:
+            loaded.scheduler.give_up(entry)
+        if not rows:
+            return np.empty(0, np.float32)
+        scores = loaded.relevance(np.stack(rows))
+        loaded.remember(entry.pairs[: len(rows)], scores)
+        return scores
 
     async def score_many(self, requests: Sequence[ScoreRequest]) -> list[Scores | BaseException]:
         """Score several requests in common batches; failures are returned in place."""
@@ -172,7 +208,7 @@ class Engine:
 
     def _admit(self, loaded: Loaded, request: ScoreRequest) -> None:
         waiting = self._encoding + loaded.scheduler.waiting_pairs()
-        if waiting + len(request.documents) > self._settings.max_waiting_pairs:
+        if waiting + request.least > self._settings.max_waiting_pairs:
             self._counts["refused_total"] += 1
             raise QueueFull("too many pairs are waiting (engine.max_waiting_pairs)")
         self._counts["requests_total"] += 1
@@ -188,9 +224,21 @@ class Engine:
             raise DeadlineExceeded("the time allowed for scoring ran out") from problem
 
 
+def affordable(request: ScoreRequest, room: float) -> int:
+    """Return how many documents are worth tokenizing where ``room`` tokens can be run: all that must be, at least."""
+    if request.required is None:
+        return len(request.documents)
+    sizes = itertools.accumulate(len(text) / _CHARACTERS for text in request.documents)
+    return max(request.least, sum(size <= room for size in sizes))
+
+
 def _threads() -> int:
     """Return how many tokenize: more than one, so that a slow text holds up its own search only."""
     return min(4, max(2, cpu_quota()))
+
+
+def _added(stats: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: sum(each[name] for each in stats) for name in (stats[0] if stats else ())}
 
 
 def _cache_stats(name: str, caches: Sequence[ByteCache[Any]]) -> dict[str, float]:

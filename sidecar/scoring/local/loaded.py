@@ -6,9 +6,10 @@ import hashlib
 import importlib.util
 import logging
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,16 @@ class Encoded:
     owners: Sequence[int]
     documents: int
     how: str
+
+    def pairs_of(self, documents: int) -> int:
+        """Return how many pairs the first ``documents`` have."""
+        return bisect_left(self.owners, documents)
+
+    def first(self, pairs: int) -> Encoded:
+        """Return the documents all of whose pairs are among the first ``pairs``."""
+        documents = self.documents if pairs == len(self.pairs) else self.owners[pairs]
+        kept = self.pairs_of(documents)
+        return replace(self, pairs=self.pairs[:kept], owners=self.owners[:kept], documents=documents)
 
     def aggregate(self, scores: Scalars) -> Scalars:
         """Return `(documents,)` scores from `(pairs,)` ones: the passages' max, first or mean."""
@@ -159,14 +170,13 @@ def load(model: config.Model, engine: config.Engine) -> Loaded:
     tokenizer = PairTokenizer(load_tokenizer(files.directory), length)
     backends = _backends(files, engine, length)
     head = head_of(backends[0].labels, model.head)
-    for backend in backends:
-        warm_up(backend, engine.token_budget, length, time.monotonic)
+    speeds = [warm_up(backend, engine.token_budget, length, time.monotonic) for backend in backends]
     return Loaded(
         model.model,
         files,
         tokenizer,
         head,
-        Scheduler(backends),
+        Scheduler(backends, speeds=speeds),
         backends,
         ByteCache(engine.document_cache),
         ByteCache(engine.score_cache),

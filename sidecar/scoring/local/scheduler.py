@@ -1,4 +1,4 @@
-"""The threads that run batches: one a device, all fed from one queue, entries dropped once they are late.
+"""The threads that run batches: one a device, all fed from one queue.
 
 A device that is free takes the next batch, so no device waits while another has work queued. Identical pairs run
 once: a batch holds each pair a single time, and its scores go to every entry that waits for that pair when the batch
@@ -18,8 +18,9 @@ import numpy as np
 
 from sidecar.errors import BackendFailed
 from sidecar.scoring.local.backend import Backend, Logits, Pending
-from sidecar.scoring.local.batching import next_batch
-from sidecar.scoring.local.entries import Entry, Item, resolve, without_expired
+from sidecar.scoring.local.entries import Entry, Item, Row
+from sidecar.scoring.local.queue import Queue
+from sidecar.scoring.local.speed import UNKNOWN, Speed
 from sidecar.scoring.local.tokenization import EncodedPair
 
 _PATIENCE = 60.0  # more than the largest batch of the largest model takes on a slow CPU
@@ -33,6 +34,7 @@ class _Running:
 
     items: list[Item]
     started: float
+    tokens: int
     pending: Pending | Exception | None = None
 
     def logits(self) -> Logits:
@@ -46,6 +48,7 @@ class _Worker:
     """A device, and the thread that runs batches on it; one that hung is ``abandoned``, and another has its device."""
 
     backend: Backend
+    speed: Speed = field(default_factory=Speed)
     running: deque[_Running] = field(default_factory=deque)
     thread: threading.Thread | None = None
     abandoned: bool = False
@@ -59,6 +62,14 @@ class _Worker:
         """Return the entries whose pairs run."""
         return {entry for batch in list(self.running) for entry, _ in batch.items}
 
+    def running_tokens(self, now: float) -> float:
+        """Return the tokens that run and, by the device's speed, have not been run yet."""
+        batches = list(self.running)
+        if not batches:
+            return 0.0
+        done = self.speed.at(now) * (now - batches[0].started)
+        return max(0.0, sum(batch.tokens for batch in batches) - done)
+
 
 class Scheduler:
     """Runs entries on backends. ``submit`` is called from the event loop, everything else is the threads' own.
@@ -71,16 +82,18 @@ class Scheduler:
         backends: Sequence[Backend],
         clock: Callable[[], float] = time.monotonic,
         patience: float = _PATIENCE,
+        speeds: Sequence[float] = (),
     ) -> None:
         self._clock = clock
         self._patience = patience
-        self._queue: list[Entry] = []
+        self._queue = Queue()
         self._wake = threading.Condition()
         self._closed = False
         self._arrivals = 0
-        self.coalesced = 0
         self.restarts = 0
-        self._workers = [_Worker(backend) for backend in backends]
+        self.tokens_run = 0
+        measured = speeds or [UNKNOWN] * len(backends)
+        self._workers = [_Worker(backend, Speed(speed)) for backend, speed in zip(backends, measured, strict=True)]
         for worker in self._workers:
             self._begin(worker)
 
@@ -101,35 +114,79 @@ class Scheduler:
         worker.abandoned = True
         _log.error("a scoring thread died, or has not finished a batch for %g s: it is replaced", self._patience)
         self.restarts += 1
-        self._fail(worker.entries(), BackendFailed("the model hangs"))
-        replacement = _Worker(worker.backend)
+        self._queue.fail(worker.entries(), BackendFailed("the model hangs"))
+        replacement = _Worker(worker.backend, worker.speed)
         self._begin(replacement)
         return replacement
 
-    def submit(self, pairs: Sequence[EncodedPair], deadline: float, *, background: bool = False) -> Entry:
-        """Queue pairs; the entry's future gives `(pairs, labels)` logits, or a ``ScoringError``."""
+    def submit(
+        self,
+        pairs: Sequence[EncodedPair],
+        deadline: float,
+        *,
+        background: bool = False,
+        required: int | None = None,
+        caller: bytes = b"",
+    ) -> Entry:
+        """Queue pairs in the order of their worth: the first ``required`` must be run, all where it is None.
+
+        The entry's future gives the logits of as many first pairs as were run in time, or a ``ScoringError``.
+
+        Raises:
+            Overloaded: what must be run could not be done in time.
+        """
         with self._wake:
             self.hanging()
             self._arrivals += 1
-            entry = Entry(pairs, deadline, background, self._arrivals, self._clock())
+            now = self._clock()
+            wanted = len(pairs) if required is None else min(required, len(pairs))
+            entry = Entry(pairs, deadline, background, self._arrivals, now, wanted, caller)
             if self._closed:
-                _refuse(entry)
+                self._queue.end(entry, _closed())
             else:
-                self._queue.append(entry)
+                self._queue.add(entry, self._running(now), now, self.speed(now))
                 self._wake.notify()
         return entry
 
-    def waiting_pairs(self) -> int:
-        """Return how many pairs wait."""
+    def speed(self, now: float) -> float:
+        """Return the tokens a second of all devices."""
+        return sum(worker.speed.at(now) for worker in self._workers)
+
+    def _running(self, now: float) -> float:
+        return sum(worker.running_tokens(now) for worker in self._workers)
+
+    def room(self, deadline: float) -> float:
+        """Return how many tokens can be run by a deadline besides what was promised to others."""
         with self._wake:
-            return sum(len(entry.waiting) for entry in self._queue)
+            now = self._clock()
+            return self._queue.room(deadline, self._running(now), now, self.speed(now))
+
+    def give_up(self, entry: Entry) -> list[Row] | None:
+        """End an entry that nobody waits for any longer; return what was done of it, if that is enough."""
+        with self._wake:
+            return self._queue.end(entry)
+
+    def waiting_pairs(self) -> int:
+        """Return how many pairs wait that must be run."""
+        with self._wake:
+            return self._queue.required_pairs()
+
+    def stats(self) -> dict[str, float]:
+        """Return counters (names end in `_total`) and gauges."""
+        with self._wake:
+            return {
+                "tokens_run_total": self.tokens_run,
+                "tokens_thrown_away_total": self._queue.thrown_away,
+                "coalesced_pairs_total": self._queue.coalesced,
+                "restarts_total": self.restarts,
+                "tokens_per_second": self.speed(self._clock()),
+            }
 
     def close(self) -> None:
         """Stop the threads after their current batches; entries that wait fail."""
         with self._wake:
             self._closed = True
-            for entry in self._queue:
-                _refuse(entry)
+            self._queue.fail_all(_closed())
             self._wake.notify_all()
         for worker in self._workers:
             if worker.thread is not None:
@@ -144,8 +201,8 @@ class Scheduler:
                 _log.exception("a scoring thread failed; it begins anew")
                 with self._wake:
                     self.restarts += 1
-                    entries = worker.entries() or set(self._queue)  # where nothing ran, what waits has stopped it
-                    self._fail(entries, BackendFailed(f"the scoring thread failed: {problem!r}"))
+                    entries = worker.entries() or self._queue.entries  # where nothing ran, what waits has stopped it
+                    self._queue.fail(entries, BackendFailed(f"the scoring thread failed: {problem!r}"))
                 worker.running.clear()
             else:
                 return
@@ -154,7 +211,7 @@ class Scheduler:
         """Keep a device busy: while it runs one batch, the next one is started, as deep as it likes."""
         free_since = 0.0
         while not worker.abandoned:
-            items = self._next(worker.backend, wait=not worker.running)
+            items = self._next(worker, wait=not worker.running)
             if items is None:
                 break
             if items:
@@ -164,29 +221,16 @@ class Scheduler:
         while worker.running and not worker.abandoned:  # somebody waits for it
             free_since = self._finish(worker, free_since)
 
-    def _next(self, backend: Backend, *, wait: bool) -> list[Item] | None:
+    def _next(self, worker: _Worker, *, wait: bool) -> list[Item] | None:
         """Take the next batch's pairs, none where nothing is to run now; None once the scheduler is closed."""
         with self._wake:
             if wait:
-                self._wake.wait_for(lambda: self._closed or self._queue)
-            return None if self._closed else self._take(backend.budget)
-
-    def _take(self, budget: int) -> list[Item]:
-        """Drop expired entries and take the next batch's pairs out of the rest, each input to the model once."""
-        self._queue = without_expired(self._queue, self._clock())
-        if not self._queue:
-            return []
-        batch = next_batch([entry.queued() for entry in self._queue], budget)
-        once: dict[bytes, Item] = {}
-        for part in batch.parts:
-            entry = self._queue[part.request]
-            for pair in entry.take(part.start, part.end):
-                if once.setdefault(entry.pairs[pair].key, (entry, pair)) != (entry, pair):
-                    entry.wait_again(pair)
-        return list(once.values())
+                self._wake.wait_for(lambda: self._closed or self._queue.entries)
+            now = self._clock()
+            return None if self._closed else self._queue.take(worker.backend.budget, now, worker.speed.at(now))
 
     def _start(self, worker: _Worker, items: list[Item]) -> None:
-        batch = _Running(items, self._clock())
+        batch = _Running(items, self._clock(), sum(len(entry.pairs[pair]) for entry, pair in items))
         worker.running.append(batch)
         try:
             batch.pending = worker.backend.start([entry.pairs[pair] for entry, pair in items])
@@ -204,45 +248,21 @@ class Scheduler:
             failure = problem if isinstance(problem, BackendFailed) else BackendFailed(f"the model raised: {problem!r}")
             ended = self._clock()
             with self._wake:
-                self._fail({entry for entry, _ in batch.items}, failure)
+                self._queue.fail({entry for entry, _ in batch.items}, failure)
         else:
             ended = self._clock()
             with self._wake:
-                _share_time(batch.items, ended - max(batch.started, free_since))
-                self._deliver(batch.items, logits, ended)
+                seconds = ended - max(batch.started, free_since)
+                worker.speed = worker.speed.after(batch.tokens, seconds, ended)
+                self.tokens_run += batch.tokens
+                _share_time(batch.items, seconds)
+                self._queue.deliver(batch.items, logits, ended)
         worker.running.popleft()
         return ended
 
-    def _deliver(self, items: Sequence[Item], logits: Logits, ended: float) -> None:
-        rows = {entry.pairs[pair].key: row for (entry, pair), row in zip(items, logits, strict=True)}
-        for (entry, pair), row in zip(items, logits, strict=True):
-            entry.logits[pair] = row
-        for entry in self._serve_waiting(rows) | {entry for entry, _ in items}:
-            if len(entry.logits) == len(entry.pairs):
-                entry.finished = ended
-                resolve(entry, np.stack([entry.logits[i] for i in range(len(entry.pairs))]))
 
-    def _fail(self, entries: set[Entry], failure: BackendFailed) -> None:
-        """Resolve entries whose batch failed; their other pairs are not run any more."""
-        for entry in entries:
-            entry.waiting.clear()
-            resolve(entry, failure)
-
-    def _serve_waiting(self, rows: dict[bytes, Logits]) -> set[Entry]:
-        """Hand a batch's rows to all entries that wait for the same pairs; return those entries."""
-        served_too = set()
-        for entry in self._queue:
-            served = [pair for pair in entry.waiting if entry.pairs[pair].key in rows]
-            if served:
-                entry.logits.update({pair: rows[entry.pairs[pair].key] for pair in served})
-                entry.waiting = [pair for pair in entry.waiting if pair not in entry.logits]
-                self.coalesced += len(served)
-                served_too.add(entry)
-        return served_too
-
-
-def _refuse(entry: Entry) -> None:
-    resolve(entry, BackendFailed("the engine was closed"))
+def _closed() -> BackendFailed:
+    return BackendFailed("the engine was closed")
 
 
 def _share_time(items: Sequence[Item], seconds: float) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from sidecar.scoring.local.backend import Backend
+from sidecar.scoring.local.speed import UNKNOWN
 from sidecar.scoring.local.tokenization import EncodedPair
 
 _FIRST_TOKENS = 256
@@ -16,22 +17,27 @@ _NEARLY = 0.97  # of the best rate: a smaller batch lets the next search in soon
 _PATIENCE = 0.5  # seconds a batch may take before larger ones are not even tried
 
 
-def warm_up(backend: Backend, budget: int | None, longest: int, clock: Callable[[], float]) -> None:
-    """Run the backend once and set its ``budget``: the one given, or the best of those it names.
+def warm_up(backend: Backend, budget: int | None, longest: int, clock: Callable[[], float]) -> float:
+    """Run the backend and set its ``budget``: the one given, or the best of those it names.
 
     ``longest`` is how many tokens a pair may have.
+
+    Returns:
+        tokens a second in such batches.
 
     Raises:
         Exception: whatever running the model raises.
     """
     backend.start(sample_pairs(_FIRST_TOKENS, longest))()
-    backend.budget = budget if budget is not None else best_budget(_rates(backend, longest, clock))
+    rates = _rates(backend, backend.budgets if budget is None else [budget], longest, clock)
+    backend.budget = best_budget(rates) if budget is None else budget
+    return rates.get(backend.budget) or max(rates.values()) or UNKNOWN
 
 
-def _rates(backend: Backend, longest: int, clock: Callable[[], float]) -> dict[int, float]:
+def _rates(backend: Backend, budgets: Sequence[int], longest: int, clock: Callable[[], float]) -> dict[int, float]:
     """Return tokens a second for each budget, until batches take too long or no longer fit."""
     rates: dict[int, float] = {}
-    for tokens in backend.budgets:
+    for tokens in budgets:
         backend.budget = tokens
         pairs = sample_pairs(tokens, longest)
         seconds = min(_timed(backend, pairs, clock) for _ in range(_TIMES))

@@ -15,8 +15,9 @@ import pytest
 from sidecar.app import Sidecar
 from sidecar.config import model as config
 from sidecar.config.model import Config
-from sidecar.errors import BackendFailed, DeadlineExceeded, ModelError, QueueFull
+from sidecar.errors import BackendFailed, DeadlineExceeded, ModelError, Overloaded, QueueFull
 from sidecar.scoring.local.engine import Engine
+from sidecar.scoring.local.speed import Speed
 from sidecar.scoring.local.warm_up import sample_pairs
 from sidecar.scoring.scorer import ScoreRequest
 from tests.checkpoints import make_checkpoint
@@ -214,6 +215,63 @@ async def test_score_cache_keeps_within_its_bytes(checkpoint: Path) -> None:
     async with running(checkpoint, score_cache=500) as engine:
         await engine.score(REQUEST)
         assert 0 < engine.stats()["score_cache_bytes"] <= 500
+
+
+def seems(engine: Engine, tokens_a_second: float) -> None:
+    """Have a device taken for a slow one until its next batch ends."""
+    [loaded] = engine._models.values()
+    [worker] = loaded.scheduler._workers
+    worker.speed = Speed(tokens_a_second)
+
+
+MANY = [f"zip archive number {i} {'and more ' * (i % 7)}" for i in range(40)]
+
+
+async def test_a_search_is_scored_as_far_as_there_is_time(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        whole = await engine.score(ScoreRequest(query=QUERY, documents=MANY))
+    async with running(checkpoint) as engine:
+        seems(engine, 1.0)
+        soon = time.monotonic() + 120
+        part = await engine.score(ScoreRequest(query=QUERY, documents=MANY, deadline=soon, required=5))
+        assert 5 <= len(part.values) < len(MANY)
+        assert list(part.values) == list(whole.values)[: len(part.values)]
+        assert part.pairs == len(part.values)
+
+
+async def test_a_search_that_cannot_be_scored_in_time_is_refused_before_the_model_sees_it(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        seems(engine, 0.01)
+        soon = time.monotonic() + 120
+        for required in (5, None):
+            with pytest.raises(Overloaded):
+                await engine.score(ScoreRequest(query=QUERY, documents=MANY, deadline=soon, required=required))
+        assert engine.stats()["tokens_run_total"] == 0
+        assert engine.stats()["waiting_pairs"] == 0
+
+
+async def test_known_scores_cost_no_time(checkpoint: Path) -> None:
+    async with running(checkpoint) as engine:
+        whole = await engine.score(ScoreRequest(query=QUERY, documents=MANY))
+        seems(engine, 0.01)
+        soon = time.monotonic() + 120
+        again = await engine.score(ScoreRequest(query=QUERY, documents=MANY, deadline=soon, required=5))
+        assert list(again.values) == list(whole.values)
+
+
+async def test_a_document_counts_as_scored_once_all_its_passages_are(checkpoint: Path) -> None:
+    passages = config.Passages(size=16, stride=16, max_count=8)
+    long = ["zip archive " * 30, *MANY]
+    async with running(checkpoint) as engine:
+        whole = await engine.score(ScoreRequest(query="zip", documents=long, passages=passages))
+    async with running(checkpoint) as engine:
+        seems(engine, 1.0)
+        soon = time.monotonic() + 120
+        request = ScoreRequest(query="zip", documents=long, passages=passages, deadline=soon, required=2)
+        part = await engine.score(request)
+        assert 2 <= len(part.values) < len(long)
+        assert list(part.values) == list(whole.values)[: len(part.values)]
+        assert part.pairs > len(part.values)
 
 
 async def test_a_passed_deadline_is_told(checkpoint: Path) -> None:

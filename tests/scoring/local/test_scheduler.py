@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sidecar.errors import BackendFailed, DeadlineExceeded
+from sidecar.errors import BackendFailed, DeadlineExceeded, Overloaded
 from sidecar.scoring.local.backend import Logits, Pending
 from sidecar.scoring.local.entries import Entry
 from sidecar.scoring.local.scheduler import Scheduler
@@ -170,6 +170,76 @@ async def test_small_requests_behind_a_big_one_share_its_batches(scheduler: Sche
     assert [len(batch) for batch in gate.batches] == [1, 10, 10, 10, 10]
 
 
+async def test_what_is_required_of_all_runs_before_what_more_there_is_of_any(scheduler: Scheduler, gate: Gate) -> None:
+    scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    gate.budget = 8
+    first = scheduler.submit([pair(10 + k) for k in range(4)], FOREVER, required=2)
+    second = scheduler.submit([pair(20 + k) for k in range(4)], FOREVER, required=2)
+    gate.let()
+    assert [await values(first), await values(second)] == [[10, 11, 12, 13], [20, 21, 22, 23]]
+    assert gate.batches[1:] == [[10, 11], [20, 21], [12, 22], [13, 23]]
+
+
+async def test_one_caller_s_many_searches_do_not_hold_up_another_s(scheduler: Scheduler, gate: Gate) -> None:
+    scheduler.submit([pair(1)], FOREVER)
+    await gate.entered()
+    gate.budget = 4
+    greedy = [
+        scheduler.submit([pair(10 * i + k, 4) for k in range(3)], FOREVER, required=0, caller=b"greedy")
+        for i in range(1, 4)
+    ]
+    modest = scheduler.submit([pair(100 + k) for k in range(3)], FOREVER, required=0, caller=b"modest")
+    gate.let()
+    await asyncio.gather(*map(values, [*greedy, modest]))
+    assert [batch for [batch] in gate.batches[1:7]] == [10, 100, 20, 101, 30, 102]
+
+
+async def test_a_search_ends_with_its_best_pairs_when_there_is_no_time_for_more(
+    scheduler: Scheduler, gate: Gate, clock: Clock
+) -> None:
+    gate.budget = 8
+    entry = scheduler.submit([pair(k) for k in range(6)], 10.0, required=2)
+    for second in (4.0, 9.95):
+        await gate.entered()
+        clock.now = second
+        gate.let(1)
+    assert await values(entry) == [0, 1, 2, 3]
+    assert gate.batches == [[0, 1], [2, 3]]
+    assert scheduler.stats()["tokens_thrown_away_total"] == 0
+
+
+async def test_what_is_given_up_gives_its_best_pairs_if_they_are_enough(scheduler: Scheduler, gate: Gate) -> None:
+    gate.budget = 8
+    enough, few = (scheduler.submit([pair(10 * i + k) for k in range(6)], 10.0, required=i) for i in (2, 4))
+    for _ in range(2):
+        await gate.entered()
+        gate.let(1)
+    await gate.entered()
+    assert [float(row[0]) for row in scheduler.give_up(enough) or []] == [20, 21]
+    assert scheduler.give_up(few) is None
+    gate.let()
+    later = scheduler.submit([pair(1)], FOREVER)
+    assert await values(later) == [1]
+    assert gate.batches == [[20, 21], [40, 41], [42, 43], [1]]
+    assert scheduler.stats()["tokens_run_total"] == 28
+    assert scheduler.stats()["tokens_thrown_away_total"] == 16
+
+
+async def test_what_cannot_be_done_in_time_is_refused_at_once(gate: Gate, clock: Clock) -> None:
+    scheduler = Scheduler([gate], clock=clock, speeds=[10.0])
+    gate.budget = 8
+    held = scheduler.submit([pair(k) for k in range(4)], 4.0, required=4)
+    await gate.entered()
+    with pytest.raises(Overloaded):
+        scheduler.submit([pair(9) for _ in range(10)], 4.0, required=5, caller=b"other")
+    assert scheduler.room(4.0) == pytest.approx(8.0 * 4.0 - 8 - 8)
+    small = scheduler.submit([pair(9)], 4.0, required=1, caller=b"other")
+    gate.let()
+    assert [len(await values(entry)) for entry in (held, small)] == [4, 1]
+    scheduler.close()
+
+
 async def test_identical_pairs_that_wait_run_once(scheduler: Scheduler, gate: Gate) -> None:
     scheduler.submit([pair(1)], FOREVER)
     await gate.entered()
@@ -177,7 +247,7 @@ async def test_identical_pairs_that_wait_run_once(scheduler: Scheduler, gate: Ga
     gate.let()
     assert [await values(entry) for entry in entries] == [[2, 3], [3, 4, 2]]
     assert sorted(itertools.chain(*gate.batches)) == [1, 2, 3, 4]
-    assert scheduler.coalesced == 2
+    assert scheduler.stats()["coalesced_pairs_total"] == 2
 
 
 async def test_a_pair_on_the_device_serves_those_that_come_while_it_runs(scheduler: Scheduler, gate: Gate) -> None:
@@ -342,7 +412,7 @@ async def test_what_cannot_be_formed_into_a_batch_fails(
     def broken(*_: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("sidecar.scoring.local.scheduler.next_batch", broken)
+    monkeypatch.setattr("sidecar.scoring.local.queue.next_batch", broken)
     with pytest.raises(BackendFailed, match="a bug"):
         await scheduler.submit([pair(1)], FOREVER).future
     monkeypatch.undo()
