@@ -27,12 +27,12 @@ from sidecar.elasticsearch.request import SearchRequest
 from sidecar.observing.metrics import Metrics
 from sidecar.observing.records import RescoreRecord
 from sidecar.rescoring import first_stage, rewrite
-from sidecar.rescoring.pipeline import score_request
+from sidecar.rescoring.pipeline import permutation, score_request
 from sidecar.rescoring.plan import RescorePlan, plan
 from sidecar.scoring.local.engine import Engine
 
 _PATH = "/bench/_search"
-_MAPPING = {"fields": ["text"], "window_size": 100, "timeout": "300s"}
+_MAPPING = {"fields": ["text"], "window_size": 100, "timeout": "300s", "budget": False}
 _ENGINE = {"model": "bundled", "score_cache": 0, "max_waiting_pairs": 1_000_000}
 _ROUNDS = 5
 
@@ -88,7 +88,14 @@ def parts(direct: str, bodies: list[bytes]) -> dict[str, float]:
             "take apart": _each(lambda i: first_stage.read(answers[i], plans[i]), many),
             "score": _each(lambda _: runner.run(_all(engine, requests)), 1) / many,
             "write back": _each(
-                lambda i: rewrite.apply(firsts[i], plans[i], scores[i].values, took_ms=1, model="none"), many
+                lambda i: rewrite.apply(
+                    firsts[i],
+                    plans[i],
+                    permutation(firsts[i], plans[i], scores[i].values),
+                    took_ms=1,
+                    model="none",
+                ),
+                many,
             ),
             "tell": _each(lambda _: _tell(record, metrics), many),
         }

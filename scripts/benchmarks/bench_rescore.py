@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
     with elasticsearch(args.elasticsearch) as direct:
         fill(direct, "bench", [texts.document() for _ in range(20_000)])
         bodies = [search_body(texts.words(6), 100) for _ in range(500)]
-        mapping = {"fields": ["text"], "window_size": 100, "timeout": "300s"}
+        mapping = {"fields": ["text"], "window_size": 100, "timeout": "300s", "budget": False}
         engine = {"model": args.model, "score_cache": 0}
         settings = {"upstream": {"urls": [direct]}, "engine": engine, "indices": {"bench": mapping}}
         with sidecar(settings) as through:

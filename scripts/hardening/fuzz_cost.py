@@ -94,6 +94,10 @@ class _Incoming:
         return self.given.target
 
     @property
+    def client(self) -> str:
+        return ""
+
+    @property
     def headers(self) -> Mapping[str, str]:
         return self.given.headers
 

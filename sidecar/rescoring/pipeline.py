@@ -17,7 +17,7 @@ from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.breakers import Breakers
 from sidecar.rescoring.first_stage import FirstStage
-from sidecar.rescoring.order import permuted
+from sidecar.rescoring.order import Place, permuted
 from sidecar.rescoring.plan import RescorePlan
 from sidecar.rescoring.rewrite import apply
 from sidecar.scoring.scorer import Scorer, ScoreRequest, Scores
@@ -59,12 +59,16 @@ def unscorable(first: FirstStage, plan: RescorePlan) -> Reason | None:
     return None
 
 
-def scored_hits(first: FirstStage, plan: RescorePlan, texts: int) -> int:
-    """Return how many first hits were scored, where so many texts were: those without text between them count.
+def permutation(first: FirstStage, plan: RescorePlan, scores: Sequence[float]) -> list[Place]:
+    """Return the hits that were scored, and those without text between them, in their new order.
 
     Raises:
-        ValueError: fewer were scored than must be, or more than there are.
+        ValueError: the scores are too few, too many, or not finite.
     """
+    return permuted(first.hits[: _scored_hits(first, plan, len(scores))], scores, plan.settings.fusion)
+
+
+def _scored_hits(first: FirstStage, plan: RescorePlan, texts: int) -> int:
     window = first.hits[: plan.window.size_rescored]
     places = [i for i, hit in enumerate(window) if hit.text.strip()]
     least = len(places) if plan.required is None else min(plan.required, len(places))
@@ -161,14 +165,13 @@ class Pipeline:
         )
         took = round(record.total * 1000)
         try:
-            scored = scored_hits(first, plan, len(scores.values))
-            places = permuted(first.hits[:scored], scores.values, plan.settings.fusion)
+            places = permutation(first, plan, scores.values)
             body = apply(first, plan, places, took_ms=took, model=scores.model)
         except ValueError as problem:
             return self._failed(first, plan, record, BackendFailed(str(problem)))
         self._breakers.succeeded(plan.settings.model)
-        whole = scored == len(first.hits[: plan.window.size_rescored])
-        return Applied(body=body, record=replace(record, scored=scored, reason=None if whole else Reason.BUDGET))
+        whole = len(places) == len(first.hits[: plan.window.size_rescored])
+        return Applied(body=body, record=replace(record, scored=len(places), reason=None if whole else Reason.BUDGET))
 
     def _failed(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, problem: BaseException) -> Applied:
         if isinstance(problem, Overloaded):

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.request import SearchRequest
 from sidecar.rescoring.first_stage import FirstStage, read
-from sidecar.rescoring.order import permuted
-from sidecar.rescoring.pipeline import scored_hits
+from sidecar.rescoring.pipeline import permutation
 from sidecar.rescoring.plan import RescorePlan, plan
 from sidecar.rescoring.rewrite import apply, number
 
@@ -63,8 +62,7 @@ def answer(hits: list[bytes], more: bytes = b"{}", space: bytes = b"") -> bytes:
 
 def written(first: FirstStage, how: RescorePlan, logits: list[float], took_ms: int | None) -> bytes:
     """Return the answer whose window has these scores."""
-    places = permuted(first.hits[: scored_hits(first, how, len(logits))], logits, how.settings.fusion)
-    return apply(first, how, places, took_ms=took_ms)
+    return apply(first, how, permutation(first, how, logits), took_ms=took_ms)
 
 
 HITS = {
@@ -182,7 +180,7 @@ def test_a_hit_without_text_among_the_scored_ones_keeps_its_place() -> None:
     how = planned(min_window=2)
     hits = [hit(0, b"1", b"9.0"), b'{"_id":"1","_score":8.0,"_source":{}}', *(hit(i, b"1", b"1.0") for i in (2, 3))]
     first = read(answer(hits), how)
-    assert scored_hits(first, how, 2) == 3
+    assert len(permutation(first, how, [0.0, 1.0])) == 3
     found = json.loads(written(first, how, [0.0, 1.0], took_ms=1))["hits"]["hits"]
     assert [each["_id"] for each in found] == ["2", "1", "0", "3"]
 
@@ -191,9 +189,9 @@ def test_fewer_scores_than_must_be_are_refused() -> None:
     how = planned(min_window=3)
     first = read(answer([hit(i, b"1", b"1.0") for i in range(5)]), how)
     with pytest.raises(ValueError, match="2 scores for 5 hits"):
-        scored_hits(first, how, 2)
+        permutation(first, how, [1.0, 2.0])
     with pytest.raises(ValueError, match="4 scores for 5 hits"):
-        scored_hits(first, planned(budget=False), 4)
+        permutation(first, planned(budget=False), [1.0, 2.0, 3.0, 4.0])
 
 
 @pytest.mark.parametrize(("lowest", "kept"), [(0.8807971, 2), (0.880798, 1), (1e300, 0), (-1e300, 3)])
