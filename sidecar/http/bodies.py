@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import HttpVersion11, web
 
+from sidecar.elasticsearch.media_types import json_body
+from sidecar.elasticsearch.override_stream import OverrideStream
 from sidecar.http.places import Pace
+from sidecar.rescoring.aside import aside
 
 
 class StalledBodyError(web.RequestPayloadError):
@@ -69,6 +72,18 @@ async def read_up_to(
         if size > limit:
             break
     return b"", _continued(read, request, patience, pace)
+
+
+async def without_override(body: AsyncIterator[bytes], headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    """Yield a body that is too large to be read, less our `ext.rescore`, as long as it was; none that is compressed."""
+    plain = headers.get("content-encoding", "identity").strip().lower() == "identity"
+    stream = OverrideStream() if plain and json_body(headers.get("content-type")) else None
+    async for piece in body:
+        passed = piece if stream is None else await aside(len(piece), stream.feed, piece)
+        if passed:
+            yield passed
+    if stream is not None and (last := stream.end()):
+        yield last
 
 
 async def _by(ends: float | None, request: web.BaseRequest, patience: float, pace: Pace) -> bytes | None:

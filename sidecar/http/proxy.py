@@ -117,7 +117,7 @@ class _Exchange:
         """Read and decode the client's body, or give the reason why it can only be streamed."""
         limit = self.config.max_search_body
         raw, rest = await bodies.read_up_to(self.request, limit, self.patience, self._pace)
-        self._body = raw if rest is None else rest
+        self._body = raw if rest is None else bodies.without_override(rest, self.headers)
         if rest is not None:
             return Reason.BODY_TOO_LARGE
         try:

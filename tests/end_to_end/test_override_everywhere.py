@@ -75,6 +75,16 @@ def test_a_point_in_time_with_the_override(url: str, direct: Elasticsearch, path
     told(url, "/_msearch", ndjson({}, FOX | EXT | {"pit": {"id": pit}}))
 
 
+def test_a_body_that_is_too_large_to_be_read_loses_the_override_as_it_passes(url: str, elasticsearch_url: str) -> None:
+    terms = {"terms": {"title": [f"{i:050d}" for i in range(50_000)]}}
+    large = FOX | {"query": {"bool": {"must": [FOX["query"]], "should": [terms]}}}
+    found = told(url, f"/{OTHER}/_search", json.dumps(EXT | large).encode())
+    direct = json.loads(raw(elasticsearch_url, f"/{OTHER}/_search", json.dumps(large).encode())[2])
+    assert found["hits"] == direct["hits"]
+    several = ndjson({"index": OTHER}, large | EXT, {}, FOX | EXT)
+    assert [item["status"] for item in told(url, f"/{OTHER}/_msearch", several)["responses"]] == [200, 200]
+
+
 @pytest.mark.parametrize("endpoint", ["_fleet/_fleet_search", "_async_search", "_search/template"])
 def test_endpoints_that_this_node_lacks_refuse_nothing_else(url: str, elasticsearch_url: str, endpoint: str) -> None:
     body = json.dumps({"source": FOX | EXT} if endpoint.endswith("template") else FOX | EXT).encode()
