@@ -16,7 +16,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from sidecar.config.model import Config
-from sidecar.config.reload import ConfigSource
+from sidecar.config.reload import NOTHING_MAPPED, ConfigSource
+from sidecar.errors import ModelError
 from sidecar.http.client import Upstream
 from sidecar.http.listener import RunningServer, listen_for_admin, listen_for_clients
 from sidecar.http.proxy import Handler
@@ -25,6 +26,7 @@ from sidecar.observing.line_writer import LineWriter
 from sidecar.observing.metrics import Metrics
 from sidecar.observing.records import FanOut
 from sidecar.observing.watchdog import Watchdog
+from sidecar.reasons import Reason
 from sidecar.rescoring.rescorer import Rescorer
 from sidecar.scoring.local.engine import Engine
 from sidecar.scoring.scorer import Scorer
@@ -39,6 +41,8 @@ _COLLECTOR = (50_000, 20, 50)
 _log = logging.getLogger("sidecar")
 _ORDERLY = 1.0
 """Seconds of the grace period that are kept for the engine's end."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""Seconds between two tries to load a model that is not available; each is twice the one before."""
 
 
 class Sidecar:
@@ -111,8 +115,8 @@ class Sidecar:
         """Say why searches are not rescored now, None where they are."""
         if self._stopping:
             return "stopping"
-        if not self.scorer.ready:
-            return "starting"
+        if self.scorer.unready == Reason.MODEL_LOADING:
+            return "starting"  # without any model it is ready to pass searches through
         return "scoring hangs" if self.scorer.stats().get("hanging") else None
 
     def proxy_stats(self) -> dict[str, float]:
@@ -157,11 +161,11 @@ async def running(config: Config) -> AsyncIterator[Sidecar]:
         await sidecar.close()
 
 
-def serve(config: Config, reload: ConfigSource | None = None) -> int:
+def serve(config: Config, reload: ConfigSource | None = None, *, require_model: bool = False) -> int:
     """Run until SIGTERM or SIGINT; return the exit code.
 
     Raises:
-        StartupError: a port is taken, or the model is not available.
+        StartupError: a port is taken, or ``require_model`` is set and the model is not available.
     """
     writer = logs.configure(config.log_level)
     _take_descriptors()
@@ -170,7 +174,7 @@ def serve(config: Config, reload: ConfigSource | None = None) -> int:
         loop, stop = runner.get_loop(), asyncio.Event()
         limit = config.shutdown.delay + config.shutdown.grace_period
         with on_stop(lambda: loop.call_soon_threadsafe(stop.set), limit, hangup_stops=reload is None):
-            runner.run(_serve(config, reload, stop, writer))
+            runner.run(_serve(config, reload, stop, writer, require_model))
     return 0
 
 
@@ -189,13 +193,17 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
-async def _serve(config: Config, reload: ConfigSource | None, stop: asyncio.Event, writer: LineWriter) -> None:
+async def _serve(
+    config: Config, reload: ConfigSource | None, stop: asyncio.Event, writer: LineWriter, require_model: bool
+) -> None:
     sidecar = Sidecar(config)
     sidecar.metrics.add_source("sidecar_log", writer.stats)
     async with _watching(sidecar, reload):  # to the end: without a handler, SIGHUP would end the process
         try:
             await sidecar.start()
-            await _first(sidecar.load(), stop)
+            if not config.indices:
+                _log.warning(NOTHING_MAPPED)
+            await _first(sidecar.load() if require_model else _loaded_in_the_end(sidecar), stop)
             leave_alone_what_stays()
             await stop.wait()
             await sidecar.drain()
@@ -212,6 +220,20 @@ def leave_alone_what_stays() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTOR)
+
+
+async def _loaded_in_the_end(sidecar: Sidecar) -> None:
+    """Load the models, trying again for as long as it takes: meanwhile searches pass through."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await sidecar.load()
+        except Exception as problem:  # whatever it is, Elasticsearch's own answers are better than none
+            unforeseen = None if isinstance(problem, ModelError) else problem
+            message = "NOTHING IS RESCORED, searches pass through (model_unavailable): %s; next try in %g s"
+            _log.error(message, problem, pause, exc_info=unforeseen)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 async def _first(loading: Any, stop: asyncio.Event) -> None:

@@ -70,6 +70,7 @@ class Reason(StrEnum):
     ASYNC_RUNNING = "async_running", "the async search is not complete yet"
     # what the sidecar is in
     MODEL_LOADING = "model_loading", "the model is not loaded yet"
+    MODEL_UNAVAILABLE = "model_unavailable", "the model could not be loaded; it is tried again, the log says why"
     CIRCUIT_OPEN = "circuit_open", "the model failed several times in a row; it is tried again soon"
     OVERLOADED = (
         "overloaded",

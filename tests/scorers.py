@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sidecar.reasons import Reason
 from sidecar.scoring.scorer import ScoreRequest, Scores
 
 Give = Callable[[ScoreRequest], Sequence[float]]
@@ -13,9 +14,9 @@ Give = Callable[[ScoreRequest], Sequence[float]]
 class GivenScorer:
     """Gives the scores that the test chose, or raises what its function raises."""
 
-    def __init__(self, give: Give, *, ready: bool = True) -> None:
+    def __init__(self, give: Give, *, unready: Reason | None = None) -> None:
         self.give = give
-        self.ready = ready
+        self.unready = unready
         self.asked = 0
         self.models: list[str | None] = []
         self.calls: list[str] = []

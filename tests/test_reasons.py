@@ -63,7 +63,7 @@ class Case:
     headers: tuple[str, ...] = ()
     reply: Reply = hits
     give: Give = falling
-    ready: bool = True
+    unready: Reason | None = None
     mapping: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     upstream: dict[str, Any] = field(default_factory=dict)
@@ -115,7 +115,8 @@ CASES = (
     Case(Reason.TEMPLATE_PARAMETERS, "/i/_search/template?size=3", body={"id": "x"}),
     Case(Reason.ASYNC_UNKNOWN, "/_async_search/x", method="GET", body=b""),
     Case(Reason.ASYNC_RUNNING, "/i/_async_search", reply=answered({"id": "x", "is_running": True, "response": FOUND})),
-    Case(Reason.MODEL_LOADING, ready=False),
+    Case(Reason.MODEL_LOADING, unready=Reason.MODEL_LOADING),
+    Case(Reason.MODEL_UNAVAILABLE, unready=Reason.MODEL_UNAVAILABLE),
     Case(Reason.CIRCUIT_OPEN, give=raising(BackendFailed("broken")), before=5),
     Case(Reason.OVERLOADED, give=raising(Overloaded("no time"))),
     Case(Reason.BUDGET, give=lambda request: [0.0, 1.0], mapping={"min_window": 2}),
@@ -192,7 +193,7 @@ def bytes_of(case: Case) -> bytes:
 async def test_header_metric_log_and_documentation_agree(case: Case, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "sidecar.search")
     async with recording(Scripted(case.reply)) as upstream:
-        sidecar = Sidecar(config(case, upstream.url), GivenScorer(case.give, ready=case.ready))
+        sidecar = Sidecar(config(case, upstream.url), GivenScorer(case.give, unready=case.unready))
         await sidecar.start()
         beside: list[asyncio.Task[bytes]] = []
         try:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sidecar.commands.options import configuration
 from sidecar.config.model import Config
+from sidecar.config.reload import NOTHING_MAPPED
 
 _CONFIGURED = ""
 
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     config, _ = configuration(args.config, {})
     if not args.quiet:
         print(effective(config), end="")
+    if not config.indices and args.upstream is None:
+        print(f"warning {NOTHING_MAPPED}", file=sys.stderr)
     return 0 if args.upstream is None else _ask(config, args)
 
 

@@ -97,7 +97,4 @@ def _options(args: argparse.Namespace) -> Options:
 
 def _quiet() -> None:
     """Keep other libraries' bars and log lines out of the demo's picture."""
-    from sidecar.scoring.models import hub
-
-    hub.quiet()
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)

@@ -230,8 +230,5 @@ def _api_key(args: argparse.Namespace) -> str | None:
 
 def _quiet() -> None:
     """Keep other libraries' bars and log lines out of the results; what is not reranked is counted there."""
-    from sidecar.scoring.models import hub
-
-    hub.quiet()
     for name in ("elastic_transport", "sidecar.search"):
         logging.getLogger(name).setLevel(logging.ERROR)

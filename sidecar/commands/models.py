@@ -78,21 +78,11 @@ def _pull(args: argparse.Namespace) -> int:
     except ModelError:
         raise
     except Exception as problem:
-        raise ModelError(_why(args.name, problem)) from problem
+        raise ModelError(
+            f"{hub.why(args.name, problem)}; or give a local copy of the model's folder as engine.model"
+        ) from problem
     print(f"{args.name}: {held} files, all as the hub has them\n{folder}")
     return 0
-
-
-def _why(name: str, problem: Exception) -> str:
-    kind = type(problem).__name__
-    if kind in ("RepositoryNotFoundError", "RevisionNotFoundError", "GatedRepoError", "HFValidationError"):
-        return (
-            f"the hub has no model {name!r} for you ({kind}): check name and --revision, and HF_TOKEN if it is private"
-        )
-    return (
-        f"the hub could not be reached for {name!r} ({kind}: {problem}): set HTTPS_PROXY or HF_ENDPOINT (a mirror), "
-        "or copy the model's folder here and give it as engine.model"
-    )
 
 
 def _check(args: argparse.Namespace) -> int:

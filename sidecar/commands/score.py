@@ -128,9 +128,7 @@ def _scored(encoder: CrossEncoder, lines: Sequence[Line], name: str) -> Iterator
 
 def _encoder(args: argparse.Namespace) -> CrossEncoder:
     from sidecar.scoring import CrossEncoder
-    from sidecar.scoring.models import hub
 
-    hub.quiet()
     return CrossEncoder(args.model, device=args.device, max_length=args.max_length)
 
 

@@ -19,6 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `serve`."""
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="YAML file")
     add_overrides(parser)
+    parser.add_argument(
+        "--require-model",
+        action="store_true",
+        help="exit where the model is not available, instead of passing searches through and trying again",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: the configuration is wrong, or there is nothing to rescore.
-        StartupError: a port is taken, or the model is not available.
+        StartupError: a port is taken, or --require-model is given and the model is not available.
     """
     config, source = configuration(args.config, overrides(args))
     if not config.indices and args.config is None:
@@ -34,4 +39,4 @@ def run(args: argparse.Namespace) -> int:
     refuse_loop(config)
     from sidecar.app import serve
 
-    return serve(config, source)
+    return serve(config, source, require_model=args.require_model)

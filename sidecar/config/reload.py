@@ -27,6 +27,9 @@ NEEDS_RESTART = ("listen", "admin", "upstream", "engine", "shutdown", "log_level
 """Sections that long-lived objects are built from at start."""
 
 
+NOTHING_MAPPED = "no index is mapped: every search passes through (name indices and their fields under `indices`)"
+"""What is said of a configuration that rescores nothing."""
+
 _NO_SIGNALS = (AttributeError, NotImplementedError, RuntimeError, ValueError)
 
 
@@ -101,6 +104,8 @@ class ConfigSource:
         self._current = config
         self._reloads += 1
         _log.info("configuration reloaded from %s", self.path)
+        if not config.indices:
+            _log.warning(NOTHING_MAPPED)
         if pending:
             _log.warning("configuration changed that needs a restart: %s", ", ".join(pending))
 

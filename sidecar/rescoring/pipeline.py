@@ -91,7 +91,7 @@ class Pipeline:
 
     def refusal(self, planned: RescorePlan) -> Reason | None:
         """Return a reason not to ask the model at all, before Elasticsearch is asked for more hits."""
-        return self._circuit(planned) if self._scorer.ready else Reason.MODEL_LOADING
+        return self._scorer.unready or self._circuit(planned)
 
     async def finish(self, first: FirstStage, plan: RescorePlan, started: float) -> Applied:
         """Score one first stage and give the client's body."""

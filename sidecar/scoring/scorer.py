@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sidecar.config.model import Passages
+from sidecar.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +72,8 @@ class Scorer(Protocol):
     """
 
     @property
-    def ready(self) -> bool:
-        """Whether the models are loaded and warm; until then searches pass through."""
+    def unready(self) -> Reason | None:
+        """Why searches pass through now: the models are loading, or none is available. None once they are warm."""
         ...
 
     async def score(self, request: ScoreRequest) -> Scores:
@@ -91,7 +92,7 @@ class Scorer(Protocol):
         ...
 
     async def start(self) -> None:
-        """Make ready, however long it takes.
+        """Make ready, however long it takes. After a failure it may be called again.
 
         Raises:
             ModelError: a model is not available.

@@ -19,6 +19,7 @@ import pytest
 from sidecar.cli import main
 from sidecar.scoring.models.catalog import CATALOG
 from tests.checkpoints import make_checkpoint
+from tests.test_reasons import free_port
 
 _COMMIT = "a" * 40
 _NAME = "someone/reranker"
@@ -151,27 +152,40 @@ def test_a_name_that_the_hub_does_not_have(hub: Hub, tmp_path: Path) -> None:
     with _serving(hub) as endpoint:
         pulled = _sidecar(tmp_path / "home", endpoint, "models", "pull", "someone/else")
     assert pulled.returncode == 3
-    assert "the hub has no model 'someone/else' for you (RepositoryNotFoundError): check name" in pulled.stderr
+    assert "the hub has no model 'someone/else' for you (RepositoryNotFoundError): check its name" in pulled.stderr
 
 
-def test_a_start_without_hub_and_model_says_the_three_ways_out(tmp_path: Path, hub: Hub) -> None:
+_SERVE = [
+    "serve",
+    "--upstream",
+    "http://127.0.0.1:9",
+    "--field",
+    "t",
+    "--listen",
+    "127.0.0.1:0",
+    "--admin",
+    "127.0.0.1:0",
+]
+
+
+def test_a_start_that_requires_a_model_ends_without_one_and_says_the_ways_out(tmp_path: Path, hub: Hub) -> None:
     with _serving(hub) as endpoint:
-        words = (
-            "--upstream",
-            "http://127.0.0.1:9",
-            "--field",
-            "t",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-        )
-        started = _sidecar(tmp_path / "home", endpoint, "serve", *words, "--model", "someone/else")
+        started = _sidecar(tmp_path / "home", endpoint, *_SERVE, "--require-model", "--model", "someone/else")
     assert started.returncode == 3
-    [last] = [line for line in started.stderr.splitlines() if line.startswith("sidecar: ")]
-    assert "is not on this machine and the hub gave none" in last
-    for way in ("a local directory as engine.model", "`engine.model: bundled`", "`sidecar models pull someone/else`"):
+    *log, last = started.stderr.splitlines()
+    assert last.startswith("sidecar: 'someone/else' is not on this machine, and the hub has no model 'someone/else'")
+    for way in ("a local directory as engine.model", "`--model bundled`", "`sidecar models pull someone/else`"):
         assert way in last
+    assert all(json.loads(line) for line in log)  # no line of the hub's client beside ours
+
+
+def test_a_first_start_without_a_network_offers_the_bundled_model_by_name(tmp_path: Path) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    started = _sidecar(tmp_path / "home", nowhere, *_SERVE, "--require-model")
+    assert started.returncode == 3
+    last = started.stderr.splitlines()[-1]
+    assert "the hub could not be reached for 'cross-encoder/ms-marco-TinyBERT-L4'" in last
+    assert "use the model that comes with the sidecar and needs no download: `--model bundled`" in last
 
 
 def test_check_tells_speed_and_order(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     """Stand in for the composition root, which would bind ports and load a model."""
     calls: Served = []
     app = types.ModuleType("sidecar.app")
-    app.serve = lambda config, source: calls.append((config, source)) or 0  # type: ignore[attr-defined, func-returns-value]
+    app.serve = lambda config, source, require_model: calls.append((config, source)) or 0  # type: ignore[attr-defined, func-returns-value]
     monkeypatch.setitem(sys.modules, "sidecar.app", app)
     return calls
 
@@ -39,6 +39,16 @@ def test_every_flag(served: Served) -> None:
     assert (list(config.indices), config.engine.model) == (["news"], "bundled")
     assert (config.listen.host, config.listen.port) == ("127.0.0.1", 9999)
     assert (config.admin.host, config.admin.port) == ("::1", 9998)
+
+
+def test_a_model_can_be_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    app = types.ModuleType("sidecar.app")
+    app.serve = lambda config, source, require_model: asked.append(require_model) or 0  # type: ignore[attr-defined, func-returns-value]
+    monkeypatch.setitem(sys.modules, "sidecar.app", app)
+    words = ["serve", "--upstream", "http://a:1", "--field", "t"]
+    assert [cli.main(words), cli.main([*words, "--require-model"])] == [0, 0]
+    assert asked == [False, True]
 
 
 def test_flags_win_over_the_file_and_stay_on_reload(served: Served, tmp_path: Path) -> None:

@@ -290,7 +290,7 @@ async def test_a_model_that_is_not_configured_is_the_client_s_mistake() -> None:
 
 
 async def test_until_the_model_is_loaded_searches_pass() -> None:
-    which, _ = rescorer(GivenScorer(falling, ready=False))
+    which, _ = rescorer(GivenScorer(falling, unready=Reason.MODEL_LOADING))
     assert passed(await ask(which, Node())) == (Reason.MODEL_LOADING, None)
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from sidecar.cache import ByteCache
 from sidecar.config import model as config
 from sidecar.errors import DeadlineExceeded, QueueFull
+from sidecar.reasons import Reason
 from sidecar.scoring.local.cpu import cpu_quota
 from sidecar.scoring.local.entries import Entry
 from sidecar.scoring.local.loaded import Encoded, Loaded, Scalars, load
@@ -44,28 +45,32 @@ class Engine:
         self._clock = clock
         self._close_seconds = close_seconds
         self._models: dict[str, Loaded] = {}
+        self._unready: Reason | None = Reason.MODEL_LOADING
         self._tokenizing = ThreadPoolExecutor(_threads(), thread_name_prefix="tokenizing")
         self._encoding = 0
         self._counts = {"requests_total": 0.0, "pairs_total": 0.0, "refused_total": 0.0}
 
     @property
-    def ready(self) -> bool:
-        """Whether all models are loaded and warm."""
-        return bool(self._models)
+    def unready(self) -> Reason | None:
+        """Why searches pass through now, None once all models are loaded and warm."""
+        return self._unready
 
     async def start(self) -> None:
         """Load and warm up all configured models, beside the event loop.
 
         Raises:
-            ModelError: a model is not available.
+            ModelError: a model is not available; those that are stay loaded for the next try.
         """
         loop = asyncio.get_running_loop()
         wanted = {_DEFAULT: _default(self._settings), **self._settings.models}
-        loaded = {
-            name: await loop.run_in_executor(self._tokenizing, load, model, self._settings)
-            for name, model in wanted.items()
-        }
-        self._models = loaded
+        try:
+            for name in [name for name in wanted if name not in self._models]:
+                work = loop.run_in_executor(self._tokenizing, load, wanted[name], self._settings)
+                self._models[name] = await work
+        except Exception:
+            self._unready = Reason.MODEL_UNAVAILABLE
+            raise
+        self._unready = None
 
     async def close(self) -> None:
         """Stop the threads and wait until they ended, but not for ever for one that hangs; what waits fails."""
@@ -105,7 +110,11 @@ class Engine:
         """Return counters (names end in `_total`) and gauges."""
         models = self._models.values()
         waiting = self._encoding + sum(loaded.scheduler.waiting_pairs() for loaded in models)
-        gauges = {"waiting_pairs": waiting, "hanging": sum(loaded.scheduler.hanging() for loaded in models)}
+        gauges = {
+            "ready": float(self._unready is None),
+            "waiting_pairs": waiting,
+            "hanging": sum(loaded.scheduler.hanging() for loaded in models),
+        }
         scheduled = _added([loaded.scheduler.stats() for loaded in models])
         memory = {"out_of_memory_total": sum(loaded.stats()["out_of_memory_total"] for loaded in models)}
         documents = _cache_stats("document_cache", [loaded.documents for loaded in models])

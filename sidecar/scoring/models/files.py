@@ -6,6 +6,7 @@ Code that comes with a model is never run, and pickled weights are only read as 
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from sidecar.scoring.models import hub
 BUNDLED = "bundled"
 INSTALL_TORCH = "pip install 'elasticsearch-rescoring-sidecar[torch]'"
 _BUNDLED_DIR = Path(__file__).parent.parent.parent / "bundled" / "minilm-l4-rescorer"
+_log = logging.getLogger("sidecar.scoring")
 _WAYS_OUT = (
-    "either give a local directory as engine.model, or set `engine.model: bundled`, or run "
-    "`sidecar models pull {name}` where the hub can be reached (HF_ENDPOINT and HTTPS_PROXY are honoured) "
-    "and share its HF_HOME"
+    "use the model that comes with the sidecar and needs no download: `--model bundled`, or"
+    " `engine: {{model: bundled}}` in the file. Or give a local directory as engine.model, or run"
+    " `sidecar models pull {name}` where the hub can be reached and share its HF_HOME"
 )
 
 
@@ -68,16 +70,16 @@ def _local(name: str, directory: Path) -> ModelFiles:
 
 
 def _from_hub(model: str, revision: str | None) -> ModelFiles:
+    hub.quiet()
     found = hub.cached(model, revision)
     if found is not None:
         return _snapshot(model, found)
+    _log.info("the model %s is not on this machine: asking the hub for it", model)
     try:
         return _snapshot(model, hub.download(model, revision))
     except Exception as problem:
         ways = _WAYS_OUT.format(name=model)
-        raise ModelError(
-            f"the model {model!r} is not on this machine and the hub gave none ({type(problem).__name__}): {ways}"
-        ) from problem
+        raise ModelError(f"{model!r} is not on this machine, and {hub.why(model, problem)}: {ways}") from problem
 
 
 def _snapshot(model: str, path: Path) -> ModelFiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from sidecar.scoring.models.catalog import repository
 
 _PATTERNS = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
 _CHUNK = 1 << 20
+_PATIENCE = 10.0
+_UNKNOWN = frozenset({"RepositoryNotFoundError", "RevisionNotFoundError", "GatedRepoError", "HFValidationError"})
 
 
 def quiet() -> None:
-    """Show no progress bars of the hub's client."""
+    """Keep progress bars of the hub's client, and lines beside the log's own, out of standard error."""
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
+    logging.getLogger("huggingface_hub").handlers.clear()
 
 
 def cached(name: str, revision: str | None) -> Path | None:
@@ -42,10 +46,19 @@ def download(name: str, revision: str | None) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     wanted = repository(name)
-    files = HfApi().list_repo_files(wanted, revision=revision)
-    has_safetensors = any(file.endswith(".safetensors") for file in files)
+    info = HfApi().model_info(wanted, revision=revision, timeout=_PATIENCE)  # one try: who waits tries again
+    has_safetensors = any(file.rfilename.endswith(".safetensors") for file in info.siblings or [])
     patterns = _PATTERNS if has_safetensors else [*_PATTERNS, "pytorch_model*.bin"]
     return Path(snapshot_download(wanted, revision=revision, allow_patterns=patterns))
+
+
+def why(name: str, problem: Exception) -> str:
+    """Return what a failure of the hub's client means."""
+    kind = type(problem).__name__
+    if kind in _UNKNOWN:
+        hint = "check its name and revision, and HF_TOKEN if it is private"
+        return f"the hub has no model {name!r} for you ({kind}): {hint}"
+    return f"the hub could not be reached for {name!r} ({kind}: {problem}; HTTPS_PROXY and HF_ENDPOINT are honoured)"
 
 
 def verify(name: str, revision: str | None, folder: Path) -> int:

@@ -16,6 +16,7 @@ from sidecar.app import Sidecar
 from sidecar.config import model as config
 from sidecar.config.model import Config
 from sidecar.errors import BackendFailed, DeadlineExceeded, ModelError, Overloaded, QueueFull
+from sidecar.reasons import Reason
 from sidecar.scoring.local.engine import Engine
 from sidecar.scoring.local.speed import Speed
 from sidecar.scoring.local.warm_up import sample_pairs
@@ -44,9 +45,9 @@ async def running(checkpoint: Path, **settings: Any) -> AsyncIterator[Engine]:
 
 async def test_ready_once_started(checkpoint: Path) -> None:
     engine = Engine(config.Engine(model=str(checkpoint)))
-    assert not engine.ready
+    assert engine.unready == Reason.MODEL_LOADING
     await engine.start()
-    assert engine.ready
+    assert engine.unready is None
     await engine.close()
 
 
