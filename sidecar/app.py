@@ -64,6 +64,16 @@ class Sidecar:
         self._loading = False
         self._stopping = False
         self._stack = contextlib.AsyncExitStack()
+        circuits = self.rescorer.breakers
+        self.metrics.add_labelled(
+            "sidecar_circuit_state", "0 closed, 1 half-open, 2 open.", ("mapping", "model"), circuits.states
+        )
+        self.metrics.add_labelled(
+            "sidecar_circuit_changes_total",
+            "Changes of circuit breakers into a state.",
+            ("mapping", "model", "state"),
+            circuits.changes,
+        )
         self.metrics.add_source("sidecar_engine", self.scorer.stats)
         self.metrics.add_source("sidecar_proxy", self.proxy_stats)
 

@@ -10,6 +10,7 @@
         +-- QueueFull             admission refused the request
         +-- Overloaded            what waits leaves no time for even the best hits
         +-- DeadlineExceeded      the time allowed ran out
+        |   +-- ModelStalled      and nobody got anything of the model for long
         +-- BackendFailed         the model raised, or returned non-finite or too few scores
 
 Pure modules raise ``ValueError``; foreign exceptions are translated once, where they enter.
@@ -91,6 +92,10 @@ class DeadlineExceeded(ScoringError):
     """The time allowed for scoring ran out."""
 
     reason = Reason.DEADLINE
+
+
+class ModelStalled(DeadlineExceeded):
+    """The time allowed for scoring ran out, and the model has given nobody anything for long: it seems to hang."""
 
 
 class BackendFailed(ScoringError):

@@ -82,7 +82,10 @@ class Reason(StrEnum):
     # what Elasticsearch answered
     NO_HITS = "no_hits", "the search found nothing"
     NO_DOCUMENT_TEXT = "no_document_text", "no hit of the window has text in the mapped fields"
-    WIDENED_REFUSED = "widened_refused", "Elasticsearch refused the widened search; the original was sent"
+    WIDENED_REFUSED = (
+        "widened_refused",
+        "Elasticsearch refused the widened search, or did not answer for the page's rest; the original was sent",
+    )
     WIDENED_PARTIAL = (
         "widened_partial",
         "shards failed in the widened search, or it timed out; the original was sent",
@@ -97,7 +100,7 @@ class Reason(StrEnum):
     )
     UPSTREAM_ERROR = "upstream_error", "Elasticsearch answered with an error, which is the answer"
     # failures of scoring: the client got Elasticsearch's own answer
-    DEADLINE = "deadline", "scoring took longer than `timeout`"
+    DEADLINE = "deadline", "rescoring took longer than `timeout`"
     QUEUE_FULL = "queue_full", "too many pairs are waiting"
     MODEL_ERROR = "model_error", "the model raised, or its scores were unusable"
     INTERNAL_ERROR = "internal_error", "a bug of ours; the log has the details"

@@ -233,3 +233,22 @@ async def test_answers_of_no_search_have_no_x_rescore(target: str) -> None:
         assert answer.startswith(b"HTTP/1.1 502" if upstream else b"HTTP/1.1 200")
         assert b"X-Rescore" not in answer
         assert "sidecar_searches_total{" not in sidecar.metrics.render().decode()
+
+
+async def test_circuits_and_searches_refused_for_a_failure_have_metrics_of_their_own() -> None:
+    case = Case(Reason.MODEL_ERROR, give=raising(BackendFailed("broken")), settings={"on_failure": "error"})
+    async with recording(Scripted(case.reply)) as node:
+        sidecar = Sidecar(config(case, node.url), GivenScorer(case.give))
+        await sidecar.start()
+        answers = [await say(sidecar.port, bytes_of(case)) for _ in range(6)]
+        await sidecar.close()
+    assert [answer.split(b" ", 2)[1] for answer in answers] == [b"503"] * 5 + [b"200"]
+    shown = sidecar.metrics.render().decode()
+    page = PAGE.read_text("utf-8")
+    for name, labels, value in (
+        ("sidecar_refused_searches_total", 'mapping="i",reason="model_error"', 5),
+        ("sidecar_circuit_state", 'mapping="i",model="default"', 2),
+        ("sidecar_circuit_changes_total", 'mapping="i",model="default",state="open"', 1),
+    ):
+        assert f"{name}{{{labels}}} {value}.0\n" in shown
+        assert f"| `{name}` |" in page

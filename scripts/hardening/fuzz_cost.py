@@ -23,8 +23,8 @@ from typing import Any
 from hardening.cost_cases import Built, Case, built, case, mutated
 from sidecar.app import leave_alone_what_stays
 from sidecar.config.model import Config
-from sidecar.elasticsearch.upstream import UpstreamAnswer
-from sidecar.http import content_coding
+from sidecar.elasticsearch.upstream import EVER, UpstreamAnswer
+from sidecar.http import bodies, content_coding
 from sidecar.observing.records import SearchStart, ShadowRecord, Tell
 from sidecar.reasons import Reason
 from sidecar.rescoring.endpoints import route
@@ -105,12 +105,12 @@ class _Incoming:
         if len(self.given.body) > self.limit:
             return Reason.BODY_TOO_LARGE
         try:
-            return content_coding.decode(self.given.body, self.headers.get("content-encoding"), self.limit)
+            return await bodies.decoded(self.given.body, self.headers.get("content-encoding"), self.limit)
         except content_coding.TooLargeError:
             return Reason.BODY_TOO_LARGE
 
-    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
-        del method, body
+    async def fetch(self, method: str, target: str, body: bytes | None, /, within: float = EVER) -> UpstreamAnswer:
+        del method, body, within
         answer = self.given.answer
         if target.startswith("/_render"):
             answer = b'{"template_output":' + self.given.body + b"}"

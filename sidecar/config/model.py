@@ -244,7 +244,7 @@ class IndexMapping(Section):
     fusion: Fusion = Field(default_factory=Fusion, description="Model and first-stage scores.")
     budget: bool = Field(True, description="Score as many of the window's best hits as there is time for; off: all.")
     min_window: int = Field(10, ge=1, description="Hits that must be scored in time, or the search is not rescored.")
-    timeout: Duration = Field(0.5, description="Time allowed for scoring one search.")
+    timeout: Duration = Field(0.5, description="Time from Elasticsearch's first answer to the rescored one.")
     model: str | None = Field(None, description="Name from `engine.models`; unset: the default model.")
     passages: Passages | None = Field(None, description="Score passages of long documents; unset: truncate.")
     mode: Literal["rescore", "shadow", "split"] = Field("rescore", description="Answer rescored, beside, or for some.")

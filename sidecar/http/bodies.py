@@ -1,16 +1,24 @@
-"""Request bodies: read as they stream, never further than a limit, `100 Continue` said when they are wanted."""
+"""Request bodies: read as they stream, never further than a limit, `100 Continue` said when they are wanted.
+
+Their content codings, and those of answers, are taken off beside the event loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import HttpVersion11, web
 
 from sidecar.elasticsearch.media_types import json_body
 from sidecar.elasticsearch.override_stream import OverrideStream
+from sidecar.http import content_coding
 from sidecar.http.places import Pace
-from sidecar.rescoring.aside import aside
+from sidecar.rescoring.aside import SMALL, aside
+
+_LITTLE = 64 << 10
+"""Bytes that are decoded on the event loop; a few bytes may stand for many."""
 
 
 class StalledBodyError(web.RequestPayloadError):
@@ -100,3 +108,18 @@ async def _continued(read: list[bytes], request: web.BaseRequest, patience: floa
         yield piece
     while piece := await _next(request, patience, pace):
         yield piece
+
+
+async def decoded(raw: bytes, coding: str | None, limit: int) -> bytes:
+    """Return a body less its content coding; more than a little of it is decoded beside the event loop.
+
+    Raises:
+        TooLargeError: it decodes to more than ``limit`` bytes.
+        ValueError: the coding is unknown, or the body is broken.
+    """
+    if content_coding.is_identity(coding):
+        return content_coding.decode(raw, coding, limit)
+    if len(raw) <= SMALL and limit > _LITTLE:
+        with contextlib.suppress(content_coding.TooLargeError):
+            return content_coding.decode(raw, coding, _LITTLE)
+    return await asyncio.to_thread(content_coding.decode, raw, coding, limit)

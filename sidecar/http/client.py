@@ -7,6 +7,8 @@ connection turns out closed or its URL is found dead before it answered. Answers
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,9 +19,9 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from sidecar.config import model as config
-from sidecar.elasticsearch.upstream import UpstreamAnswer
+from sidecar.elasticsearch.upstream import EVER, UpstreamAnswer
 from sidecar.errors import UpstreamError
-from sidecar.http import content_coding, failures, tls
+from sidecar.http import bodies, content_coding, failures, tls
 from sidecar.http.balancing import Balancer
 from sidecar.http.client_request import PATH, RawRequest
 from sidecar.http.headers import Headers, decoded, one_spelling, value_of, without
@@ -211,27 +213,33 @@ class Upstream:
             **options,
         )
 
-    async def fetch(self, method: str, target: str, headers: Headers, body: bytes | None, limit: int) -> UpstreamAnswer:
-        """Return a whole answer, decoded.
+    async def fetch(
+        self, method: str, target: str, headers: Headers, body: bytes | None, limit: int, within: float = EVER
+    ) -> UpstreamAnswer:
+        """Return a whole answer, read and decoded ``within`` some seconds after its head.
 
         Raises:
-            UpstreamError: it did not come, is larger than ``limit``, or was cut short.
+            UpstreamError: it did not come, is larger than ``limit``, was cut short, or reading it took too long.
         """
         sent = [*without(headers, ("accept-encoding", "content-length", "content-encoding", "expect"))]
         if body and value_of(sent, "content-type") is None:
             sent.append(_JSON)
         async with self.open(method, target, sent, body or None, read=True) as response:
-            raw = await _read(response, limit)
-        answered = decoded(response.raw_headers)
-        try:
-            whole = content_coding.decode(raw, value_of(answered, "content-encoding"), limit)
-        except content_coding.TooLargeError as problem:
-            raise UpstreamError(f"the answer is larger than {limit} bytes", reason=Reason.ANSWER_TOO_LARGE) from problem
+            began = time.monotonic()
+            answered = decoded(response.raw_headers)
+            try:
+                async with asyncio.timeout(None if within == EVER else within) as patience:
+                    whole = await _decoded(await _read(response, limit), value_of(answered, "content-encoding"), limit)
+            except TimeoutError as late:
+                if not patience.expired():
+                    raise
+                raise UpstreamError("reading the answer took too long", reason=Reason.DEADLINE) from late
         kept = without(answered, ("content-encoding", "content-length", "transfer-encoding", "connection"))
         return UpstreamAnswer(
             status=response.status,
             headers=kept,
             body=whole,
+            reading=time.monotonic() - began,
         )
 
 
@@ -245,6 +253,15 @@ def _with_path(headers: CIMultiDict[str], target: str) -> CIMultiDict[str]:
     sent = headers.copy()
     sent[PATH] = target
     return sent
+
+
+async def _decoded(raw: bytes, coding: str | None, limit: int) -> bytes:
+    try:
+        return await bodies.decoded(raw, coding, limit)
+    except content_coding.TooLargeError as problem:
+        raise UpstreamError(f"the answer is larger than {limit} bytes", reason=Reason.ANSWER_TOO_LARGE) from problem
+    except ValueError as problem:
+        raise UpstreamError("the answer's coding is broken", reason=Reason.UNREADABLE_ANSWER) from problem
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -9,11 +9,22 @@ import zlib
 
 import zstandard
 
+_IDENTITY = ("identity", "")
+_PIECE = 256 << 10
 _WINDOW = 8 << 20  # RFC 8878 section 3.1.1.1.2: what every decoder should take, and none need exceed
 
 
 class TooLargeError(ValueError):
     """The decoded body exceeds its cap."""
+
+
+def is_identity(coding: str | None) -> bool:
+    """Return whether a coding leaves bodies as they are."""
+    return _kind(coding) in _IDENTITY
+
+
+def _kind(coding: str | None) -> str:
+    return (coding or "identity").strip().lower()
 
 
 def decode(body: bytes, coding: str | None, limit: int) -> bytes:
@@ -23,8 +34,8 @@ def decode(body: bytes, coding: str | None, limit: int) -> bytes:
         TooLargeError: it decodes to more than ``limit`` bytes.
         ValueError: the coding is unknown, or the body is broken.
     """
-    kind = (coding or "identity").strip().lower()
-    if kind in ("identity", ""):
+    kind = _kind(coding)
+    if kind in _IDENTITY:
         decoded = body
     elif kind in ("gzip", "x-gzip"):
         decoded = _inflate(body, zlib.MAX_WBITS | 16, limit)
@@ -53,6 +64,10 @@ def _inflate(body: bytes, bits: int, limit: int) -> bytes:
 def _unzstd(body: bytes, limit: int) -> bytes:
     try:
         with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(body) as reader:
-            return reader.read(limit + 1)
+            pieces, size = list[bytes](), 0
+            while size <= limit and (piece := reader.read(min(_PIECE, limit + 1 - size))):
+                pieces.append(piece)
+                size += len(piece)
+            return b"".join(pieces)
     except zstandard.ZstdError as problem:
         raise ValueError(str(problem)) from problem

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from sidecar.config.model import Config
 from sidecar.elasticsearch.routes import Route
-from sidecar.elasticsearch.upstream import UpstreamAnswer
+from sidecar.elasticsearch.upstream import EVER, UpstreamAnswer
 from sidecar.errors import UpstreamError
 from sidecar.http import bodies, content_coding
 from sidecar.http.client import Upstream
@@ -121,17 +121,17 @@ class _Exchange:
         if rest is not None:
             return Reason.BODY_TOO_LARGE
         try:
-            return content_coding.decode(raw, self.headers.get("content-encoding"), limit)
+            return await bodies.decoded(raw, self.headers.get("content-encoding"), limit)
         except content_coding.TooLargeError:
             return Reason.BODY_TOO_LARGE
         except ValueError:
             return Reason.BODY_ENCODING
 
-    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
+    async def fetch(self, method: str, target: str, body: bytes | None, /, within: float = EVER) -> UpstreamAnswer:
         """Ask Elasticsearch with the client's own headers and credentials."""
         own = typed_as_json(self._headers) if body and not self.request.body_exists else self._headers
         sent = [(name, value) for name, value in own if not name.lower().startswith("x-rescore-")]
-        return await self._upstream.fetch(method, target, sent, body, self.config.max_search_answer)
+        return await self._upstream.fetch(method, target, sent, body, self.config.max_search_answer, within)
 
     async def forward(self, passed: Passed | None = None, tell: Tell | None = None) -> RawResponse:
         """Stream the request to Elasticsearch and its answer back; tell what became of a search once it is answered.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -15,6 +15,9 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _HITS = (1, 10, 15, 20, 25, 30, 40, 50, 75, 100, 200, 500, 1000)
 _SHARE = tuple(step / 10 for step in range(11))
 
+Labelled = Callable[[], Mapping[tuple[str, ...], float]]
+"""Returns numbers by the values of their labels."""
+
 
 class Metrics:
     """An observer that counts. Owns its registry, so that two apps in one process don't share numbers."""
@@ -26,6 +29,9 @@ class Metrics:
         )
         self._pairs = self._counter("sidecar_pairs", "Pairs scored.", "mapping", "model")
         self._tokens = self._counter("sidecar_tokens", "Tokens scored.", "mapping", "model")
+        self._refused = self._counter(
+            "sidecar_refused_searches", "Failed searches that were answered with an error.", "reason", "mapping"
+        )
         self._missing = self._counter("sidecar_missing_fields", "Mapped fields that hits lacked.", "mapping")
         self._textless = self._counter("sidecar_hits_without_text", "Hits of windows that had no text.", "mapping")
         self._not_found = self._counter("sidecar_texts_not_found", "Texts that a look-up did not give.", "mapping")
@@ -59,6 +65,8 @@ class Metrics:
     def _count(self, record: RescoreRecord) -> None:
         mapping, model = record.mapping or "", record.model or ""
         self._searches.labels(record.outcome, record.reason or "", record.endpoint, mapping).inc()
+        if record.refused:
+            self._refused.labels(record.reason or "", mapping).inc()
         self._textless.labels(mapping).inc(record.hits_without_text)
         self._not_found.labels(mapping).inc(record.texts_not_found)
         if record.outcome == "reranked":
@@ -89,9 +97,28 @@ class Metrics:
         """Export what ``source`` gives at each scrape; names ending in ``_total`` are counters."""
         self.registry.register(_Source(prefix, source))
 
+    def add_labelled(self, name: str, text: str, labels: Sequence[str], source: Labelled) -> None:
+        """Export what ``source`` gives at each scrape, by the values of its labels."""
+        self.registry.register(_LabelledSource(name, text, labels, source))
+
     def render(self) -> bytes:
         """Return the metrics in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+class _LabelledSource(Collector):
+    def __init__(self, name: str, text: str, labels: Sequence[str], source: Labelled) -> None:
+        self._name = name
+        self._text = text
+        self._labels = labels
+        self._source = source
+
+    def collect(self) -> Iterable[Metric]:
+        kind = CounterMetricFamily if self._name.endswith("_total") else GaugeMetricFamily
+        metric = kind(self._name, self._text, labels=self._labels)
+        for values, number in self._source().items():
+            metric.add_metric(values, number)
+        yield metric
 
 
 class _Source(Collector):

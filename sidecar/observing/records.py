@@ -54,6 +54,7 @@ class RescoreRecord:
         tokenize: time from texts to token ids.
         model_time: the search's share of its batches' time.
         total: time from the search's first byte to its answer.
+        refused: whether the answer is an error of ours instead (`on_failure: error`).
         opaque_id: the client's `X-Opaque-Id`.
         parts: the records of the searches that were answered as one; none for a single search.
     """
@@ -76,6 +77,7 @@ class RescoreRecord:
     tokenize: float = 0.0
     model_time: float = 0.0
     total: float = 0.0
+    refused: bool = False
     opaque_id: str | None = None
     parts: tuple[RescoreRecord, ...] = ()
 

@@ -17,15 +17,16 @@ from sidecar.elasticsearch.lenient_json import decode
 from sidecar.elasticsearch.media_types import json_answer
 from sidecar.elasticsearch.target import with_parameters
 from sidecar.elasticsearch.upstream import UpstreamAnswer
-from sidecar.observing.records import RescoreRecord
+from sidecar.errors import UpstreamError
 from sidecar.reasons import Reason
-from sidecar.rescoring.aside import aside
+from sidecar.rescoring.aside import aside, at_last
 from sidecar.rescoring.call import Call
+from sidecar.rescoring.deadline import Deadline
 from sidecar.rescoring.fetching import Send, alone, ask, completed, read_or_none
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.mappings import Match
-from sidecar.rescoring.outcome import Answered, Outcome, answered, bad_override, passed
-from sidecar.rescoring.pipeline import Applied, Pipeline, unscored_body
+from sidecar.rescoring.outcome import Answered, Outcome, answered, bad_override, passed, unscored_record
+from sidecar.rescoring.pipeline import Applied, Course, Pipeline, unscored_body
 from sidecar.rescoring.plan import RescorePlan
 from sidecar.rescoring.search import refused, with_mapping
 from sidecar.rescoring.services import Services
@@ -59,7 +60,7 @@ class SubmitAsyncSearch:
         return await with_mapping(call, self._services, self._matched)
 
     async def _matched(self, call: Call, match: Match) -> Outcome:
-        planned = await self._services.planner.plan(match, call.request, call.fetch)
+        planned = await self._services.planner.plan(match, call.request, call.look_up)
         if isinstance(planned, Reason):
             return passed(planned, call)
         if isinstance(planned, BadRequest):
@@ -68,15 +69,16 @@ class SubmitAsyncSearch:
         plan = replace(planned, filter_path=None, search=planned.search.synchronous())
         if planned.mapping.mode == "shadow":
             return passed(self._services.shadow.compare(plan, alone(call.fetch)), call)
-        upstream = await ask("widened", planned, alone(call.fetch))
+        upstream = await ask("widened", planned, alone(call.fetch, plan.settings.timeout))
         if upstream.status != 200:
             return refused(upstream, planned, call)
-        found = await aside(len(upstream.body), _read, upstream.body, plan)
-        if found is None:
-            return passed(Reason.UNREADABLE_ANSWER, call)
+        course = _course(upstream, self._services.pipeline)
+        found = await _taken_apart(upstream, plan, self._services.pipeline.deadline(plan, course))
+        if isinstance(found, Reason):
+            return passed(found, call)
         if found.state.id is not None:
             self._services.submitted.put(found.state.id, plan, len(plan.search.text))
-        return await _answered(upstream, found, plan, call, self._services.pipeline)
+        return await _answered(upstream, found, plan, call, self._services.pipeline, course)
 
 
 class GetAsyncSearch:
@@ -98,19 +100,32 @@ class GetAsyncSearch:
         if filter_path.too_long(request.params.get("filter_path")):
             return passed(Reason.FILTER_PATH, call)
         target = with_parameters(request.target, frozenset({"filter_path"}), {})
-        upstream = await call.fetch(request.method, target, request.body or None)
-        found = await aside(len(upstream.body), _read, upstream.body, plan) if upstream.status == 200 else None
-        if found is None:
+        upstream = await call.fetch(request.method, target, request.body or None, within=plan.settings.timeout)
+        if upstream.status != 200:
             return passed(Reason.UPSTREAM_ERROR, call)
-        return await _answered(upstream, found, plan, call, self._services.pipeline)
+        course = _course(upstream, self._services.pipeline)
+        found = await _taken_apart(upstream, plan, self._services.pipeline.deadline(plan, course))
+        if isinstance(found, Reason):
+            return passed(found, call)
+        return await _answered(upstream, found, plan, call, self._services.pipeline, course)
+
+
+def _course(upstream: UpstreamAnswer, pipeline: Pipeline) -> Course:
+    """Return the course of a search that was begun before this request for it."""
+    answered = pipeline.now() - upstream.reading
+    return Course(started=answered, answered=answered)
+
+
+async def _taken_apart(upstream: UpstreamAnswer, plan: RescorePlan, deadline: Deadline) -> _Read | Reason:
+    return await deadline.meet(aside(len(upstream.body), _read, upstream.body, plan)) or Reason.UNREADABLE_ANSWER
 
 
 async def _answered(
-    upstream: UpstreamAnswer, found: _Read, plan: RescorePlan, call: Call, pipeline: Pipeline
+    upstream: UpstreamAnswer, found: _Read, plan: RescorePlan, call: Call, pipeline: Pipeline, course: Course
 ) -> Answered:
-    applied = await _applied(found, plan, alone(call.fetch), pipeline)
+    applied = await _applied(found, plan, alone(call.fetch, plan.settings.timeout), pipeline, course)
     filters = call.request.params.get("filter_path")
-    body = await aside(len(upstream.body), _body, upstream.body, found, applied.body, plan, filters)
+    body = await at_last(len(upstream.body), _body, upstream.body, found, applied.body, plan, filters)
     return answered(upstream, applied.record, body)
 
 
@@ -125,29 +140,33 @@ def _body(whole_answer: bytes, found: _Read, response: bytes, plan: RescorePlan,
     return body if filters is None else filter_path.apply(body, filters)
 
 
-async def _applied(found: _Read, plan: RescorePlan, send: Send, pipeline: Pipeline) -> Applied:
+async def _applied(found: _Read, plan: RescorePlan, send: Send, pipeline: Pipeline, course: Course) -> Applied:
     if found.state.is_running:
-        return await aside(len(found.first.answer), _unscored, found.first, plan, Reason.ASYNC_RUNNING)
-    started = pipeline.now() - found.first.took
+        return await at_last(len(found.first.answer), _unscored, found.first, plan, Reason.ASYNC_RUNNING)
+    course = replace(course, started=course.started - found.first.took)
+    deadline = pipeline.deadline(plan, course)
     if found.first.partial:
         return await _as_it_came(found.first, plan, Reason.WIDENED_PARTIAL, send)
-    first = await completed(found.first, plan, send)
+    first = await completed(found.first, plan, send, deadline)
     if isinstance(first, Reason):
         return await _as_it_came(found.first, plan, first, send)
-    return await pipeline.finish(first, plan, started)
+    return await pipeline.finish(first, plan, course)
 
 
 async def _as_it_came(first: FirstStage, plan: RescorePlan, reason: Reason, send: Send) -> Applied:
     """Ask for the search as the client sent it, which the widened one took the place of."""
-    upstream = await send(plan.search.whole())
-    if upstream.status != 200:
-        return await aside(len(first.answer), _unscored, first, plan, Reason.UPSTREAM_ERROR)
-    record = RescoreRecord(outcome="passed", reason=reason, mapping=plan.pattern)
+    try:
+        upstream = await send(plan.search.whole())
+    except UpstreamError:  # hits of the widened search are better than none
+        upstream = None
+    if upstream is None or upstream.status != 200:
+        return await at_last(len(first.answer), _unscored, first, plan, Reason.UPSTREAM_ERROR)
+    record = unscored_record(reason, plan.pattern)
     return Applied(body=upstream.body, record=record)
 
 
 def _unscored(first: FirstStage, plan: RescorePlan, reason: Reason) -> Applied:
-    record = RescoreRecord(outcome="passed", reason=reason, mapping=plan.pattern)
+    record = unscored_record(reason, plan.pattern)
     return Applied(body=unscored_body(first, plan), record=record)
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sidecar.config.model import Config
 from sidecar.elasticsearch.request import SearchRequest
-from sidecar.elasticsearch.upstream import Fetch, UpstreamAnswer
+from sidecar.elasticsearch.upstream import EVER, Fetch, LookUp, UpstreamAnswer
 from sidecar.reasons import Reason
 from sidecar.rescoring.mappings import Match
 
@@ -40,12 +40,8 @@ class Incoming(Protocol):
         """Read and decode the body, or say why it can only be streamed."""
         ...
 
-    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
-        """Ask Elasticsearch with the client's own headers and credentials.
-
-        Raises:
-            UpstreamError: Elasticsearch did not answer.
-        """
+    async def fetch(self, method: str, target: str, body: bytes | None, /, within: float = EVER) -> UpstreamAnswer:
+        """Ask Elasticsearch with the client's own headers and credentials: a ``Fetch``."""
         ...
 
 
@@ -60,6 +56,7 @@ class Call:
         request: the request, whole.
         config: the configuration in force when it came.
         fetch: asks Elasticsearch with the client's own headers and credentials.
+        look_up: does so for what a plan needs to know, and gives up after the longest `timeout` of all mappings.
     """
 
     index: str | None
@@ -68,6 +65,7 @@ class Call:
     request: SearchRequest
     config: Config
     fetch: Fetch
+    look_up: LookUp
 
     @property
     def pattern(self) -> str | None:

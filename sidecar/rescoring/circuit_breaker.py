@@ -1,12 +1,20 @@
 """Stops asking a model that keeps failing, so that searches don't pay its deadline one after another.
 
-Pure: the clock's reading is passed in. The three states are the usual ones (closed, open, half-open);
-late answers count as failures of the model, since a client waited for nothing.
+Pure: the clock's reading is passed in. The three states are the usual ones (closed, open, half-open).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import IntEnum
+
+
+class State(IntEnum):
+    """What a breaker does with requests: lets all through, one at a time, or none."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +26,13 @@ class CircuitBreaker:
     failures: int = 0
     opened_at: float | None = None
     probing: bool = False
+
+    @property
+    def state(self) -> State:
+        """The state; it is half-open while a probe is under way."""
+        if self.opened_at is None:
+            return State.CLOSED
+        return State.HALF_OPEN if self.probing else State.OPEN
 
     def allows(self, now: float) -> bool:
         """Return whether a request may go: always when closed; once the cool-down is over, one at a time."""

@@ -7,14 +7,16 @@ keep the window from being what it is for every other page.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from dataclasses import replace
+from typing import Final, Literal
 
 from sidecar.elasticsearch.client_search import UpstreamSearch
-from sidecar.elasticsearch.upstream import Fetch, UpstreamAnswer
+from sidecar.elasticsearch.upstream import EVER, Fetch, UpstreamAnswer
 from sidecar.errors import UpstreamError
 from sidecar.reasons import Reason
 from sidecar.rescoring import lookup
 from sidecar.rescoring.aside import aside
+from sidecar.rescoring.deadline import Deadline
 from sidecar.rescoring.first_stage import FirstStage, read, with_rest, with_rest_of_all
 from sidecar.rescoring.plan import RescorePlan
 
@@ -27,11 +29,15 @@ Raises:
 """
 
 
-def alone(fetch: Fetch) -> Send:
-    """Return what sends a search as a request of its own."""
+UNREAD: Final = (Reason.ANSWER_TOO_LARGE, Reason.DEADLINE, Reason.UNREADABLE_ANSWER)
+"""Why Elasticsearch's answer was not read to its end; the client's own request is sent instead."""
+
+
+def alone(fetch: Fetch, within: float = EVER) -> Send:
+    """Return what sends a search as a request of its own, whose answer is read ``within`` some seconds."""
 
     async def send(search: UpstreamSearch) -> UpstreamAnswer:
-        return await fetch(search.method, search.target, search.body)
+        return await fetch(search.method, search.target, search.body, within=within)
 
     return send
 
@@ -57,23 +63,24 @@ def window(body: bytes, plan: RescorePlan) -> FirstStage | Reason:
     return Reason.WIDENED_PARTIAL if first.partial else first
 
 
-async def completed(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage | Reason:
-    """Return the window with its texts and with the rest of the page, or the reason why there is none.
-
-    Raises:
-        UpstreamError: Elasticsearch did not answer.
-    """
-    try:
-        whole = await _with_rest(first, plan, send)
-    except UpstreamError as problem:
-        if problem.reason != Reason.ANSWER_TOO_LARGE:
-            raise
-        return problem.reason
-    return await with_texts(whole, plan, send) if isinstance(whole, FirstStage) else whole
+async def taken_apart(body: bytes, plan: RescorePlan) -> FirstStage | Reason:
+    """Read the answer to the window's request beside the event loop."""
+    return await aside(len(body), window, body, plan)
 
 
-async def with_texts(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage:
-    """Return the window with all its texts; those that are not available are counted."""
+async def completed(first: FirstStage, plan: RescorePlan, send: Send, deadline: Deadline) -> FirstStage | Reason:
+    """Return the window with its texts and with the rest of the page, or the reason why there is none."""
+    whole = await deadline.meet(_with_rest(first, plan, send))
+    return await with_texts(whole, plan, send, deadline) if isinstance(whole, FirstStage) else whole
+
+
+async def with_texts(first: FirstStage, plan: RescorePlan, send: Send, deadline: Deadline) -> FirstStage:
+    """Return the window with all its texts; those that are not available are counted, unless all are late."""
+    whole = await deadline.meet(_with_texts(first, plan, send))
+    return replace(first, late=True) if isinstance(whole, Reason) else whole
+
+
+async def _with_texts(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage:
     searches = await aside(len(first.answer), lookup.requests, first, plan)
     if not searches:
         return first
@@ -93,6 +100,14 @@ async def _looked_up(search: UpstreamSearch, send: Send) -> lookup.Fields:
 
 
 async def _with_rest(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage | Reason:
+    """Return the window with the page's rest; where that does not come, the client's own request may fare better."""
+    try:
+        return await _rest(first, plan, send)
+    except UpstreamError as problem:
+        return problem.reason if problem.reason in UNREAD else Reason.WIDENED_REFUSED
+
+
+async def _rest(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage | Reason:
     """Ask for the rest even where the list ends in its window: the page may be longer than an index allows."""
     if plan.window.rest_size == 0:
         return first

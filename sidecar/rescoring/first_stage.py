@@ -21,7 +21,8 @@ class FirstStage:
     """A search answer taken apart. ``hits`` are all that it has, in Elasticsearch's order.
 
     ``rest`` are the hits after them that the page shows, from an answer of their own. ``coverage`` is what that one
-    says of its shards, where some of them failed. ``texts_not_found`` counts texts that a look-up did not give.
+    says of its shards, where some of them failed. ``texts_not_found`` counts texts that a look-up did not give;
+    ``late``: it did not end in time.
     """
 
     answer: bytes
@@ -31,6 +32,7 @@ class FirstStage:
     hits: tuple[Hit, ...]
     missing_fields: int
     texts_not_found: int = 0
+    late: bool = False
     rest: tuple[Hit, ...] = ()
     coverage: Mapping[str, bytes] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from sidecar.config.model import Config
 from sidecar.elasticsearch.msearch_lines import SubSearch
 from sidecar.elasticsearch.request import SearchRequest
-from sidecar.elasticsearch.upstream import Fetch
+from sidecar.elasticsearch.upstream import LookUp
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
@@ -32,7 +32,7 @@ class Matcher:
         self.points = PointsInTime()
 
     async def expression(
-        self, expression: str | None, expand: str | None, config: Config, headers: Mapping[str, str], fetch: Fetch
+        self, expression: str | None, expand: str | None, config: Config, headers: Mapping[str, str], look_up: LookUp
     ) -> Match | Reason:
         """Match by the words of the expression, and else by what Elasticsearch says they stand for.
 
@@ -47,18 +47,18 @@ class Matcher:
         if expand in _USUAL or not ("*" in expression or expression == _ALL):
             found = await aside(len(expression), match, config.indices, expression.split(","))
         if isinstance(found, Reason):
-            names = await self._resolver.names("*" if expression == _ALL else expression, expand, headers, fetch)
+            names = await self._resolver.names("*" if expression == _ALL else expression, expand, headers, look_up)
             found = await self._of_names(names, config) if names else found
         return found if isinstance(found, Reason) else replace(found, expression=expression, expand_wildcards=expand)
 
     async def _of_names(self, names: Sequence[str], config: Config) -> Match | Reason:
         return await aside(sum(map(len, names)), match, config.indices, names)
 
-    async def text_fields(self, match: Match, headers: Mapping[str, str], fetch: Fetch) -> frozenset[str] | None:
+    async def text_fields(self, match: Match, headers: Mapping[str, str], look_up: LookUp) -> frozenset[str] | None:
         """Return the fields of the matched indices that are analysed, None where that is not known."""
         if match.expression is None:
             return None
-        return await self._resolver.text_fields(match.expression, match.expand_wildcards, headers, fetch)
+        return await self._resolver.text_fields(match.expression, match.expand_wildcards, headers, look_up)
 
     async def call(self, call: Call) -> Match | Reason:
         """Match a single search."""
@@ -80,7 +80,7 @@ class Matcher:
     async def _once(self, expression: str | None, expand: str | None, call: Call, known: Known) -> Match | Reason:
         key = (expression, expand)
         if key not in known:
-            found = self.expression(expression, expand, call.config, call.request.headers, call.fetch)
+            found = self.expression(expression, expand, call.config, call.request.headers, call.look_up)
             known[key] = asyncio.create_task(found)
         return await known[key]
 
@@ -88,7 +88,7 @@ class Matcher:
         """Match a search in a point in time, by the indices whose documents that holds."""
         if not call.config.indices:
             return Reason.NO_MAPPING
-        names = await self.points.names(name, call.request.headers, call.fetch)
+        names = await self.points.names(name, call.request.headers, call.look_up)
         if not names:
             return Reason.PIT_UNKNOWN
         found = await self._of_names(names, call.config)

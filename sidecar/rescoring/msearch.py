@@ -21,8 +21,9 @@ from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.errors import UpstreamError
 from sidecar.observing.records import RescoreRecord, summary
 from sidecar.reasons import Reason
-from sidecar.rescoring.aside import aside
+from sidecar.rescoring.aside import aside, at_last
 from sidecar.rescoring.call import Call
+from sidecar.rescoring.fetching import UNREAD
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.matching import Known
 from sidecar.rescoring.msearch_fetch import Asked, Fetched, UnusableError, fetch_all
@@ -35,8 +36,10 @@ from sidecar.rescoring.outcome import (
     failure_message,
     passed,
     passed_record,
+    refused_record,
+    unscored_record,
 )
-from sidecar.rescoring.pipeline import Applied
+from sidecar.rescoring.pipeline import Course
 from sidecar.rescoring.plan import RescorePlan
 from sidecar.rescoring.planning import Planned
 from sidecar.rescoring.services import Services
@@ -73,7 +76,7 @@ class MultiSearch:
         match = await matcher.named(sub, call, known) or await matcher.unnamed(request, call, sub, known)
         if isinstance(match, Reason):
             return match
-        return await self._services.planner.plan(match, request, call.fetch, len(call.request.body))
+        return await self._services.planner.plan(match, request, call.look_up, len(call.request.body))
 
     async def run(self, asked: Asked) -> Outcome:
         """Carry the plans out."""
@@ -82,11 +85,11 @@ class MultiSearch:
             return _passed(_common_reason(asked.plans), asked)
         started = self._services.pipeline.now()
         try:
-            fetched = await fetch_all(asked)
+            fetched = await fetch_all(asked, self._services.pipeline.now)
         except UnusableError as problem:
             return _passed(problem.reason, asked)
         except UpstreamError as problem:
-            if problem.reason != Reason.ANSWER_TOO_LARGE:
+            if problem.reason not in UNREAD:
                 raise
             return _passed(problem.reason, asked)
         return await self._finish(asked, fetched, started)
@@ -95,13 +98,16 @@ class MultiSearch:
         plans = dict(enumerate(asked.plans))
         records = {i: _unscored(planned, fetched.reasons.get(i)) for i, planned in plans.items()}
         work = {i: (first, plan) for i, first in fetched.firsts.items() if isinstance(plan := plans[i], RescorePlan)}
-        done = dict(zip(work, await self._services.pipeline.finish_all(list(work.values()), started), strict=True))
-        items = fetched.items | {i: _item(applied, strict=asked.call.strict) for i, applied in done.items()}
+        course = Course(started=started, answered=fetched.answered)
+        done = dict(zip(work, await self._services.pipeline.finish_all(list(work.values()), course), strict=True))
+        items = fetched.items | {i: applied.body for i, applied in done.items()}
         records |= {i: applied.record for i, applied in done.items()}
+        if asked.call.strict:
+            _refuse(records, items)
         took = round((self._services.pipeline.now() - started) * 1000)
         filters = asked.call.request.params.get("filter_path")
         size = sum(map(len, items.values()))
-        body = await aside(size, _assembled, fetched.envelope, [items[i] for i in plans], took, filters)
+        body = await at_last(size, _assembled, fetched.envelope, [items[i] for i in plans], took, filters)
         upstream = fetched.upstream or UpstreamAnswer(status=200, headers=JSON_HEADERS, body=b"")
         return answered(upstream, summary(list(records.values())), body)
 
@@ -125,19 +131,20 @@ def _assembled(envelope: Envelope, items: Sequence[bytes], took: int, filters: s
     return body if filters is None else filter_path.apply(body, filters)
 
 
-def _item(applied: Applied, *, strict: bool) -> bytes:
-    if strict and applied.record.outcome == "failed":
-        return error_body(503, FAILURE, failure_message(applied.record))
-    return applied.body
+def _refuse(records: dict[int, RescoreRecord], items: dict[int, bytes]) -> None:
+    """Put errors in the place of searches whose scoring failed (`on_failure: error`)."""
+    failed = {i: record for i, record in records.items() if record.outcome == "failed"}
+    items |= {i: error_body(503, FAILURE, failure_message(record)) for i, record in failed.items()}
+    records |= {i: refused_record(record) for i, record in failed.items()}
 
 
 def _unscored(planned: Planned, reason: Reason | None) -> RescoreRecord:
     """Return the record of a search that Elasticsearch alone answers; an error is its own answer."""
     if isinstance(planned, Reason):
-        return RescoreRecord(outcome="passed", reason=planned)
+        return unscored_record(planned)
     if isinstance(planned, BadRequest):
-        return RescoreRecord(outcome="passed", reason=Reason.BAD_OVERRIDE)
-    return RescoreRecord(outcome="passed", reason=reason, mapping=planned.pattern)
+        return unscored_record(Reason.BAD_OVERRIDE)
+    return unscored_record(reason, planned.pattern)
 
 
 def _common_reason(plans: Sequence[Planned]) -> Reason:

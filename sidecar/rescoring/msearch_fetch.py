@@ -13,10 +13,12 @@ from sidecar.elasticsearch.error_body import error_body
 from sidecar.elasticsearch.msearch_lines import Envelope, SubSearch
 from sidecar.elasticsearch.request import SearchRequest
 from sidecar.elasticsearch.target import with_parameters
-from sidecar.elasticsearch.upstream import UpstreamAnswer
+from sidecar.elasticsearch.upstream import EVER, UpstreamAnswer
+from sidecar.errors import UpstreamError
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
+from sidecar.rescoring.deadline import Clock, Deadline
 from sidecar.rescoring.fetching import Send, completed, window
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.outcome import BAD_OVERRIDE
@@ -29,6 +31,10 @@ _AT_A_TIME = 8
 _FILTER = frozenset({"filter_path"})
 # Item errors that the search as it came would have, too.
 _FINAL_STATUSES = frozenset({401, 403, 404})
+
+
+Answers = list[tuple[UpstreamAnswer, list[int]]]
+"""Answers to several searches each, and the indices of those."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +115,7 @@ class Asked:
 class Fetched:
     """What Elasticsearch answered: the items and first stages by index, and an envelope to put items into.
 
-    ``reasons`` say why searches that were to be rescored have no first stage.
+    ``reasons`` say why searches that were to be rescored have no first stage; ``answered`` is when the answer began.
     """
 
     envelope: Envelope = msearch_lines.EMPTY
@@ -117,6 +123,7 @@ class Fetched:
     items: dict[int, bytes] = field(default_factory=dict)
     firsts: dict[int, FirstStage] = field(default_factory=dict)
     reasons: dict[int, Reason] = field(default_factory=dict)
+    answered: float = 0.0
 
 
 class UnusableError(ValueError):
@@ -127,35 +134,55 @@ class UnusableError(ValueError):
         self.reason = reason
 
 
-async def fetch_all(asked: Asked) -> Fetched:
+async def fetch_all(asked: Asked, clock: Clock) -> Fetched:
     """Ask for all searches, then once more for those whose widened form failed.
 
     Raises:
         UnusableError: the request as it came must be sent.
         UpstreamError: Elasticsearch did not answer.
     """
+    fetched, deadlines = await _windows(asked, clock)
+    await _complete(asked, fetched, deadlines)
+    again = [i for i, reason in fetched.reasons.items() if reason != Reason.UPSTREAM_ERROR]
+    try:
+        await _take(await _ask({i: asked.original(i) for i in again}, asked.call), fetched)
+    except UpstreamError as problem:
+        raise UnusableError(Reason.WIDENED_REFUSED) from problem
+    return fetched
+
+
+async def _windows(asked: Asked, clock: Clock) -> tuple[Fetched, Mapping[int, Deadline]]:
+    """Ask for all searches and take the windows apart; the last of their deadlines bounds what is done for all."""
     fetched = Fetched(items={i: _error(planned) for i, planned in _of(asked, BadRequest)})
     widened = dict(_of(asked, RescorePlan))
     sent = [i for i, planned in enumerate(asked.plans) if not isinstance(planned, BadRequest)]
     lines = await aside(len(asked.call.request.body), lambda: {i: asked.widened(i) for i in sent})
-    await _ask(lines, asked.call, fetched)
+    longest = max((plan.settings.timeout for plan in widened.values()), default=EVER)
+    answers = await _ask(lines, asked.call, longest)
+    fetched.answered = clock() - max((upstream.reading for upstream, _ in answers), default=0.0)
+    taking = _take_apart(answers, widened, fetched)
+    if not widened:
+        await taking
+    elif await Deadline(fetched.answered + longest, clock).meet(taking) is Reason.DEADLINE:
+        raise UnusableError(Reason.DEADLINE)
+    return fetched, {i: Deadline(fetched.answered + plan.settings.timeout, clock) for i, plan in widened.items()}
+
+
+async def _take_apart(answers: Answers, widened: Mapping[int, RescorePlan], fetched: Fetched) -> None:
+    await _take(answers, fetched)
     size = sum(map(len, fetched.items.values()))
     for i, plan in widened.items():
         _take_window(i, await aside(size, _window, fetched.items[i], plan), fetched)
-    await _complete(asked, fetched, widened)
-    again = [i for i, reason in fetched.reasons.items() if reason != Reason.UPSTREAM_ERROR]
-    await _ask({i: asked.original(i) for i in again}, asked.call, fetched)
-    return fetched
 
 
-async def _complete(asked: Asked, fetched: Fetched, plans: Mapping[int, RescorePlan]) -> None:
+async def _complete(asked: Asked, fetched: Fetched, deadlines: Mapping[int, Deadline]) -> None:
     """Fetch what the windows lack, for no more searches at a time than the client asked for."""
-    gate = asyncio.Semaphore(asked.at_a_time)
+    gate, plans = asyncio.Semaphore(asked.at_a_time), dict(_of(asked, RescorePlan))
 
     async def whole(i: int, first: FirstStage) -> FirstStage | Reason:
         async with gate:
             try:
-                return await completed(first, plans[i], asked.sender(i))
+                return await completed(first, plans[i], asked.sender(i), deadlines[i])
             except UnusableError as problem:
                 return problem.reason
 
@@ -189,12 +216,14 @@ def _take_window(i: int, first: FirstStage | Reason, fetched: Fetched) -> None:
         fetched.reasons[i] = first
 
 
-async def _ask(lines: Mapping[int, Line], call: Call, fetched: Fetched) -> None:
+async def _ask(lines: Mapping[int, Line], call: Call, within: float = EVER) -> Answers:
     """Ask for searches, all of one target in one request."""
+    answers: Answers = []
     for target in dict.fromkeys(line.target for line in lines.values()):
         group = {i: line for i, line in lines.items() if line.target == target}
-        upstream = await call.fetch(call.request.method, *_request(list(group.values())))
-        await _take(upstream, list(group), fetched)
+        sent = _request(list(group.values()))
+        answers.append((await call.fetch(call.request.method, *sent, within=within), list(group)))
+    return answers
 
 
 def _request(lines: Sequence[Line]) -> tuple[str, bytes]:
@@ -203,11 +232,12 @@ def _request(lines: Sequence[Line]) -> tuple[str, bytes]:
     return with_parameters(lines[0].target, _FILTER, {}), body
 
 
-async def _take(upstream: UpstreamAnswer, wanted: Sequence[int], fetched: Fetched) -> None:
-    found = await _items(upstream, len(wanted))
-    fetched.items.update({i: found.item(at) for at, i in enumerate(wanted)})
-    if fetched.upstream is None:
-        fetched.upstream, fetched.envelope = upstream, found
+async def _take(answers: Answers, fetched: Fetched) -> None:
+    for upstream, wanted in answers:
+        found = await _items(upstream, len(wanted))
+        fetched.items.update({i: found.item(at) for at, i in enumerate(wanted)})
+        if fetched.upstream is None:
+            fetched.upstream, fetched.envelope = upstream, found
 
 
 async def _items(upstream: UpstreamAnswer, count: int) -> Envelope:

@@ -6,7 +6,7 @@ Each carries the record that observers and headers get, whoever decided.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sidecar.elasticsearch.upstream import UpstreamAnswer
@@ -69,9 +69,19 @@ def passed(reason: Reason, call: Call) -> Passed:
 
 
 def passed_record(reason: Reason, call: Call) -> RescoreRecord:
-    """Return the record of a search that Elasticsearch alone answers; after a bug of ours it has failed."""
-    failed = reason == Reason.INTERNAL_ERROR
-    return RescoreRecord(outcome="failed" if failed else "passed", reason=reason, mapping=call.pattern)
+    """Return the record of a search that Elasticsearch alone answers."""
+    return unscored_record(reason, call.pattern)
+
+
+def unscored_record(reason: Reason | None, mapping: str | None = None) -> RescoreRecord:
+    """Return the record of a search without scores: when something went wrong on our side, it has failed."""
+    failed = reason in (Reason.INTERNAL_ERROR, Reason.DEADLINE)
+    return RescoreRecord(outcome="failed" if failed else "passed", reason=reason, mapping=mapping)
+
+
+def refused_record(record: RescoreRecord) -> RescoreRecord:
+    """Return the record of a failed search that is answered with an error (`on_failure: error`)."""
+    return replace(record, refused=True)
 
 
 def bad_override(refused: BadRequest, call: Call) -> Rejected:

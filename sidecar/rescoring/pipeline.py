@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.errors import BackendFailed, Overloaded, ScoringError
+from sidecar.errors import BackendFailed, DeadlineExceeded, ModelStalled, Overloaded, QueueFull, ScoringError
 from sidecar.observing.records import RescoreRecord
 from sidecar.reasons import Reason
-from sidecar.rescoring.aside import aside
-from sidecar.rescoring.breakers import Breakers
+from sidecar.rescoring.aside import aside, at_last
+from sidecar.rescoring.breakers import Breakers, Circuit
+from sidecar.rescoring.deadline import Clock, Deadline
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.order import Place, permuted
 from sidecar.rescoring.plan import RescorePlan
@@ -23,7 +24,8 @@ from sidecar.rescoring.rewrite import apply
 from sidecar.scoring.scorer import Scorer, ScoreRequest, Scores
 
 _log = logging.getLogger("sidecar.rescorer")
-Clock = Callable[[], float]
+_SPARE = 0.05
+"""Seconds after the deadline in which the scorer may say by itself that it is late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,70 +79,105 @@ def _scored_hits(first: FirstStage, plan: RescorePlan, texts: int) -> int:
     return len(window) if texts == len(places) else places[texts - 1] + 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """When a search was begun, and when Elasticsearch's first answer began: what follows has to meet a deadline."""
+
+    started: float
+    answered: float
+
+
 class Pipeline:
-    """Scores first stages and applies the scores. Long-lived; holds the circuit breakers, one a model."""
+    """Scores first stages and applies the scores. Long-lived; holds the circuit breakers."""
 
     def __init__(self, scorer: Scorer, clock: Clock = time.monotonic) -> None:
         self._scorer = scorer
         self._clock = clock
-        self._breakers = Breakers(clock)
+        self.breakers = Breakers(clock)
 
     def now(self) -> float:
         """Read the clock: seconds."""
         return self._clock()
 
+    def deadline(self, plan: RescorePlan, course: Course) -> Deadline:
+        """Return when a search is to be answered, with scores or without."""
+        return Deadline(course.answered + plan.settings.timeout, self._clock)
+
     def refusal(self, planned: RescorePlan) -> Reason | None:
         """Return a reason not to ask the model at all, before Elasticsearch is asked for more hits."""
         return self._scorer.unready or self._circuit(planned)
 
-    async def finish(self, first: FirstStage, plan: RescorePlan, started: float) -> Applied:
+    async def finish(self, first: FirstStage, plan: RescorePlan, course: Course) -> Applied:
         """Score one first stage and give the client's body."""
-        [applied] = await self.finish_all([(first, plan)], started)
+        [applied] = await self.finish_all([(first, plan)], course)
         return applied
 
-    async def finish_all(self, work: Sequence[tuple[FirstStage, RescorePlan]], started: float) -> list[Applied]:
+    async def finish_all(self, work: Sequence[tuple[FirstStage, RescorePlan]], course: Course) -> list[Applied]:
         """Score several first stages in common batches and give the bodies, in order."""
         fetched = self._clock()
-        reasons = [unscorable(first, plan) or self._circuit(plan) for first, plan in work]
+        reasons = [self._unscored_for(first, plan) for first, plan in work]
         wanted = [i for i, reason in enumerate(reasons) if reason is None]
-        requests = [score_request(*work[i], fetched + work[i][1].settings.timeout) for i in wanted]
-        with self._breakers.attempt({request.model for request in requests}):
+        requests = [score_request(*work[i], self.deadline(work[i][1], course).ends) for i in wanted]
+        with self.breakers.attempt({circuit_of(work[i][1]) for i in wanted}):
             scores = dict(zip(wanted, await self._score(requests), strict=True))
             results = [reason or scores[i] for i, reason in enumerate(reasons)]
-            size = sum(len(first.answer) for first, _ in work)
             return [
-                await aside(size, self._apply, first, plan, result, started, fetched)
+                await self._applied(first, plan, result, course, fetched)
                 for (first, plan), result in zip(work, results, strict=True)
             ]
 
+    def _unscored_for(self, first: FirstStage, plan: RescorePlan) -> Reason | DeadlineExceeded | None:
+        return _late() if first.late else unscorable(first, plan) or self._circuit(plan)
+
     def _circuit(self, plan: RescorePlan) -> Reason | None:
         """Ask again: while Elasticsearch searched, others may have made the model fail, or be probing it."""
-        return None if self._breakers.allow(plan.settings.model) else Reason.CIRCUIT_OPEN
+        return None if self.breakers.allow(circuit_of(plan)) else Reason.CIRCUIT_OPEN
 
-    async def _score(self, requests: list[ScoreRequest]) -> list[Scores | BaseException]:
-        if len(requests) != 1:
-            return await self._scorer.score_many(requests) if requests else []
+    async def _score(self, requests: list[ScoreRequest]) -> Sequence[Scores | BaseException]:
+        """Ask the model, which keeps the deadlines itself; it is not waited for if it does not."""
+        if not requests:
+            return []
+        deadline = Deadline(max(request.deadline for request in requests), self._clock)
         try:
-            return [await self._scorer.score(requests[0])]
+            found = await deadline.meet(self._scores(requests), spare=_SPARE)
         except Exception as problem:  # fail open on anything: a bug of ours must not cost the answer
-            return [problem]
+            return [problem] * len(requests)
+        return [_late()] * len(requests) if isinstance(found, Reason) else found
 
-    def _apply(
+    async def _scores(self, requests: list[ScoreRequest]) -> Sequence[Scores | BaseException]:
+        if len(requests) != 1:
+            return await self._scorer.score_many(requests)
+        return [await self._scorer.score(requests[0])]
+
+    async def _applied(
         self,
         first: FirstStage,
         plan: RescorePlan,
         scores: Scores | BaseException | Reason,
-        started: float,
+        course: Course,
         fetched: float,
     ) -> Applied:
-        record = self._record(first, plan, started, fetched)
-        if isinstance(scores, Reason):
-            return self._unscored(first, plan, replace(record, outcome="passed", reason=scores))
-        if isinstance(scores, BaseException):
-            return self._failed(first, plan, record, scores)
-        return self._rescored(first, plan, record, scores)
+        """Write the scores into the answer; where there are none, or writing is late, give the hits as they came."""
+        record = self._record(first, plan, course, fetched)
+        if isinstance(scores, Scores):
+            try:
+                writing = aside(len(first.answer), self._rescored, first, plan, record, scores, course)
+                applied = await self.deadline(plan, course).meet(writing)
+            except ValueError as problem:
+                scores = BackendFailed(str(problem))
+            except Exception as problem:
+                scores = problem
+            else:
+                self.breakers.succeeded(circuit_of(plan))
+                if isinstance(applied, Applied):
+                    return applied
+                scores = _late()
+        record = replace(record, outcome="passed", reason=scores) if isinstance(scores, Reason) else record
+        record = self._failed(plan, record, scores) if isinstance(scores, BaseException) else record
+        record = replace(record, total=self._clock() - course.started)
+        return await at_last(len(first.answer), self._unscored, first, plan, record)
 
-    def _record(self, first: FirstStage, plan: RescorePlan, started: float, fetched: float) -> RescoreRecord:
+    def _record(self, first: FirstStage, plan: RescorePlan, course: Course, fetched: float) -> RescoreRecord:
         return RescoreRecord(
             outcome="reranked",
             mapping=plan.pattern,
@@ -149,11 +186,12 @@ class Pipeline:
             missing_fields=first.missing_fields,
             hits_without_text=first.textless(plan.window.size_rescored),
             texts_not_found=first.texts_not_found,
-            elasticsearch=fetched - started,
-            total=self._clock() - started,
+            elasticsearch=fetched - course.started,
         )
 
-    def _rescored(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, scores: Scores) -> Applied:
+    def _rescored(
+        self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, scores: Scores, course: Course
+    ) -> Applied:
         record = replace(
             record,
             model=scores.model,
@@ -162,28 +200,39 @@ class Pipeline:
             queue=scores.timings.queue,
             tokenize=scores.timings.tokenize,
             model_time=scores.timings.model,
+            total=self._clock() - course.started,
         )
-        took = round(record.total * 1000)
-        try:
-            places = permutation(first, plan, scores.values)
-            body = apply(first, plan, places, took_ms=took, model=scores.model)
-        except ValueError as problem:
-            return self._failed(first, plan, record, BackendFailed(str(problem)))
-        self._breakers.succeeded(plan.settings.model)
+        places = permutation(first, plan, scores.values)
+        body = apply(first, plan, places, took_ms=round(record.total * 1000), model=scores.model)
         whole = len(places) == len(first.hits[: plan.window.size_rescored])
         return Applied(body=body, record=replace(record, scored=len(places), reason=None if whole else Reason.BUDGET))
 
-    def _failed(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, problem: BaseException) -> Applied:
+    def _failed(self, plan: RescorePlan, record: RescoreRecord, problem: BaseException) -> RescoreRecord:
         if isinstance(problem, Overloaded):
-            return self._unscored(first, plan, replace(record, outcome="passed", reason=problem.reason))
+            return replace(record, outcome="passed", reason=problem.reason)
         reason = problem.reason if isinstance(problem, ScoringError) else Reason.INTERNAL_ERROR
         if reason == Reason.INTERNAL_ERROR:
             _log.error("scoring failed; the client gets Elasticsearch's own answer", exc_info=problem)
-        self._breakers.failed(plan.settings.model)
-        return self._unscored(first, plan, replace(record, outcome="failed", reason=reason))
+        if tells_of_the_model(problem):
+            self.breakers.failed(circuit_of(plan))
+        return replace(record, outcome="failed", reason=reason)
 
     def _unscored(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord) -> Applied:
         return Applied(body=unscored_body(first, plan, record), record=record)
+
+
+def circuit_of(plan: RescorePlan) -> Circuit:
+    """Return the circuit that a search is in: what fails for one mapping may do well for another."""
+    return plan.pattern, plan.settings.model
+
+
+def tells_of_the_model(problem: BaseException) -> bool:
+    """Return whether a failure speaks against the model; being late or many does not, unless it hangs."""
+    return isinstance(problem, ModelStalled) or not isinstance(problem, DeadlineExceeded | QueueFull)
+
+
+def _late() -> DeadlineExceeded:
+    return DeadlineExceeded("the time allowed for rescoring ran out")
 
 
 def unscored_body(first: FirstStage, plan: RescorePlan, record: RescoreRecord | None = None) -> bytes:

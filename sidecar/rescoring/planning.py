@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.request import SearchRequest
-from sidecar.elasticsearch.upstream import Fetch
+from sidecar.elasticsearch.upstream import LookUp
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.mappings import Match
@@ -34,19 +34,19 @@ class Planner:
         self._pipeline = pipeline
         self._models = models
 
-    async def plan(self, match: Match, request: SearchRequest, fetch: Fetch, whole: int = 0) -> Planned:
+    async def plan(self, match: Match, request: SearchRequest, look_up: LookUp, whole: int = 0) -> Planned:
         """Plan one search, which may be one of several in a body of ``whole`` bytes."""
-        planned = await self._plan(match, request, fetch, max(whole, len(request.body), len(request.target)))
+        planned = await self._plan(match, request, look_up, max(whole, len(request.body), len(request.target)))
         if not isinstance(planned, RescorePlan):
             return planned
         planned = replace(planned, caller=_caller(request))
         return control(match.mapping, request.headers) or self._pipeline.refusal(planned) or planned
 
-    async def _plan(self, match: Match, request: SearchRequest, fetch: Fetch, size: int) -> Planned:
+    async def _plan(self, match: Match, request: SearchRequest, look_up: LookUp, size: int) -> Planned:
         """Plan, and once more with the types of the fields where the text depends on them."""
         fields = TextFields(match.mapping)
         planned = await aside(size, plan, request, match.mapping, match.pattern, self._models, fields)
-        analysed = await self._matcher.text_fields(match, request.headers, fetch) if fields.unsure else None
+        analysed = await self._matcher.text_fields(match, request.headers, look_up) if fields.unsure else None
         if analysed is None:
             return planned
         fields = TextFields(match.mapping, analysed)

@@ -19,7 +19,7 @@ import msgspec
 
 from sidecar.cache import ByteCache
 from sidecar.elasticsearch.lenient_json import decode
-from sidecar.elasticsearch.upstream import Fetch
+from sidecar.elasticsearch.upstream import LookUp
 from sidecar.errors import UpstreamError
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.resolver import caller, configured_name
@@ -59,7 +59,7 @@ class PointsInTime:
         self._known = ByteCache[tuple[str, ...]](_MAX_BYTES)
         self._asking: dict[tuple[str, bytes], asyncio.Task[tuple[str, ...]]] = {}
 
-    async def names(self, name: str, headers: Mapping[str, str], fetch: Fetch) -> tuple[str, ...]:
+    async def names(self, name: str, headers: Mapping[str, str], look_up: LookUp) -> tuple[str, ...]:
         """Return the names of the indices and data streams in the PIT ``name``; none where Elasticsearch does not say.
 
         A failure is not remembered: the next search asks again.
@@ -70,7 +70,7 @@ class PointsInTime:
             return known
         task = self._asking.get(key)
         if task is None:  # the searches of an `_msearch` ask once
-            task = self._asking[key] = asyncio.ensure_future(_ask(name, fetch))
+            task = self._asking[key] = asyncio.ensure_future(_ask(name, look_up))
             task.add_done_callback(lambda _: self._asking.pop(key, None))
         names = await asyncio.shield(task)
         if names:
@@ -78,12 +78,12 @@ class PointsInTime:
         return names
 
 
-async def _ask(name: str, fetch: Fetch) -> tuple[str, ...]:
+async def _ask(name: str, look_up: LookUp) -> tuple[str, ...]:
     terms = {"field": "_index", "size": _MOST_INDICES}
     search = {"size": 0, "track_total_hits": False, "terminate_after": 1, "pit": {"id": name}}  # one of each shard
     search["aggs"] = {"indices": {"terms": terms}}
     try:
-        answer = await fetch("POST", _TARGET, json.dumps(search).encode())
+        answer = await look_up("POST", _TARGET, json.dumps(search).encode())
         return await aside(len(answer.body), _names, answer.body) if answer.status == 200 else ()
     except (UpstreamError, ValueError):
         return ()  # the search itself will tell the client what is wrong

@@ -11,16 +11,19 @@ from sidecar.config.model import Config
 from sidecar.elasticsearch.request import SearchRequest, may_override
 from sidecar.elasticsearch.routes import Endpoint, Route
 from sidecar.elasticsearch.target import parameters
+from sidecar.elasticsearch.upstream import LookUp, UpstreamAnswer
 from sidecar.errors import UpstreamError
 from sidecar.observing.records import RescoreObserver, RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call, Incoming
+from sidecar.rescoring.deadline import Deadline
 from sidecar.rescoring.endpoints import ENDPOINTS
+from sidecar.rescoring.fetching import UNREAD
 from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.matching import Matcher
 from sidecar.rescoring.msearch import MultiSearch
-from sidecar.rescoring.outcome import FAILURE, Answered, Outcome, Passed, Rejected, failure_message, passed
+from sidecar.rescoring.outcome import FAILURE, Outcome, Passed, Rejected, failure_message, passed, refused_record
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.planning import Planner
 from sidecar.rescoring.search import RankEvaluation, Search
@@ -43,9 +46,11 @@ class Rescorer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
+        self._clock = clock
         self._matcher = Matcher(config.upstream.resolve_ttl, clock)
         self._shadow = Shadow(scorer, observer, clock)
         pipeline = Pipeline(scorer, clock)
+        self.breakers = pipeline.breakers
         services = Services(
             matcher=self._matcher,
             planner=Planner(self._matcher, pipeline, frozenset(config.engine.models)),
@@ -86,6 +91,7 @@ class Rescorer:
             request=request,
             config=config,
             fetch=incoming.fetch,
+            look_up=self._look_up(incoming, config),
         )
         if isinstance(body, Reason):
             return passed(match if isinstance(match, Reason) else body, call)
@@ -104,7 +110,8 @@ class Rescorer:
         if route.index is None or route.endpoint.several:
             return None
         try:
-            return await self._matcher.expression(route.index, expand, config, incoming.headers, incoming.fetch)
+            look_up = self._look_up(incoming, config)
+            return await self._matcher.expression(route.index, expand, config, incoming.headers, look_up)
         except Exception:
             _log.exception("an index expression could not be matched; the client gets Elasticsearch's own answer")
             return Reason.INTERNAL_ERROR
@@ -113,13 +120,26 @@ class Rescorer:
         try:
             outcome = await self._handlers[route.endpoint.name](call)
         except UpstreamError as problem:
-            if problem.reason != Reason.ANSWER_TOO_LARGE:
+            if problem.reason not in UNREAD:
                 raise
-            return passed(problem.reason, call)
+            return _strict(passed(problem.reason, call), call)
         except Exception:
             _log.exception("a search could not be rescored; the client gets Elasticsearch's own answer")
-            return passed(Reason.INTERNAL_ERROR, call)
-        return _strict(outcome) if call.strict else outcome
+            return _strict(passed(Reason.INTERNAL_ERROR, call), call)
+        return _strict(outcome, call)
+
+    def _look_up(self, incoming: Incoming, config: Config) -> LookUp:
+        """Return what asks Elasticsearch for what a plan needs, as long as a search may take that is rescored."""
+        longest = max((mapping.timeout for mapping in config.indices.values()), default=0.0)
+        deadline = Deadline(self._clock() + longest, self._clock)
+
+        async def look_up(method: str, target: str, body: bytes | None) -> UpstreamAnswer:
+            answer = await deadline.meet(incoming.fetch(method, target, body))
+            if isinstance(answer, Reason):
+                raise UpstreamError("Elasticsearch did not say in time what a search needs", reason=answer)
+            return answer
+
+        return look_up
 
     async def close(self) -> None:
         """Stop background comparisons."""
@@ -135,9 +155,9 @@ def _handler(row: Endpoint[Handler]) -> Handler:
     return MultiSearch if row.several else Search
 
 
-def _strict(outcome: Outcome) -> Outcome:
+def _strict(outcome: Outcome, call: Call) -> Outcome:
     """Refuse a search whose scoring failed (`on_failure: error`); several searches have said so each for itself."""
     record = outcome.record
-    if not isinstance(outcome, Answered) or record.outcome != "failed" or record.parts:
+    if not call.strict or isinstance(outcome, Rejected) or record.outcome != "failed" or record.parts:
         return outcome
-    return Rejected(record=record, status=503, kind=FAILURE, message=failure_message(record))
+    return Rejected(record=refused_record(record), status=503, kind=FAILURE, message=failure_message(record))

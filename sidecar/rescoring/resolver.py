@@ -20,7 +20,7 @@ import msgspec
 
 from sidecar.cache import ByteCache
 from sidecar.elasticsearch.lenient_json import decode
-from sidecar.elasticsearch.upstream import Fetch
+from sidecar.elasticsearch.upstream import LookUp
 from sidecar.errors import UpstreamError
 from sidecar.rescoring.aside import aside
 
@@ -67,7 +67,7 @@ class IndexResolver:
         self._asked: dict[tuple[str, bytes], asyncio.Task[Any]] = {}
 
     async def names(
-        self, expression: str, expand: str | None, headers: Mapping[str, str], fetch: Fetch
+        self, expression: str, expand: str | None, headers: Mapping[str, str], look_up: LookUp
     ) -> tuple[str, ...] | None:
         """Return the names of the indices and data streams that are searched, sorted; None when that is not known.
 
@@ -76,20 +76,20 @@ class IndexResolver:
         if len(expression) > _LONGEST_EXPRESSION:
             return None
         target = f"/{_quoted(expression)}/_field_caps?fields=_id&filter_path=indices,failures.indices"
-        return await self._known_or_asked(target + _options(expand), _names, headers, fetch)
+        return await self._known_or_asked(target + _options(expand), _names, headers, look_up)
 
     async def text_fields(
-        self, expression: str, expand: str | None, headers: Mapping[str, str], fetch: Fetch
+        self, expression: str, expand: str | None, headers: Mapping[str, str], look_up: LookUp
     ) -> frozenset[str] | None:
         """Return the names of the fields that are analysed, None when Elasticsearch does not say or they are many."""
         if len(expression) > _LONGEST_EXPRESSION:
             return None
         query = f"?fields=*&types={_TEXT_TYPES}&filter_path=fields.*.*.type,failures.indices"
         target = f"/{_quoted(expression)}/_field_caps{query}{_options(expand)}"
-        return await self._known_or_asked(target, _text_fields, headers, fetch)
+        return await self._known_or_asked(target, _text_fields, headers, look_up)
 
     async def _known_or_asked(
-        self, target: str, read: Callable[[bytes], Said[_Answer]], headers: Mapping[str, str], fetch: Fetch
+        self, target: str, read: Callable[[bytes], Said[_Answer]], headers: Mapping[str, str], look_up: LookUp
     ) -> _Answer | None:
         """Return what is known, or ask: once for all who want to know at the same time."""
         key = (target, caller(headers))
@@ -98,15 +98,15 @@ class IndexResolver:
             answer: _Answer | None = known[1]
             return answer
         if key not in self._asked:
-            self._asked[key] = asyncio.create_task(self._ask(key, read, fetch))
+            self._asked[key] = asyncio.create_task(self._ask(key, read, look_up))
             self._asked[key].add_done_callback(lambda _: self._asked.pop(key))
         asked: asyncio.Task[_Answer | None] = self._asked[key]
         return await asyncio.shield(asked)
 
     async def _ask(
-        self, key: tuple[str, bytes], read: Callable[[bytes], Said[_Answer]], fetch: Fetch
+        self, key: tuple[str, bytes], read: Callable[[bytes], Said[_Answer]], look_up: LookUp
     ) -> _Answer | None:
-        answer, whole = await _asked(key[0], read, fetch)
+        answer, whole = await _asked(key[0], read, look_up)
         known = None if whole else self._known.get(key)
         answer = known[1] if known is not None and known[1] is not None else answer
         names: Collection[str] = answer or ()
@@ -131,9 +131,9 @@ def _quoted(expression: str) -> str:
     return quote(expression, safe="*,-")
 
 
-async def _asked(target: str, read: Callable[[bytes], Said[_Answer]], fetch: Fetch) -> Said[_Answer]:
+async def _asked(target: str, read: Callable[[bytes], Said[_Answer]], look_up: LookUp) -> Said[_Answer]:
     try:
-        answer = await fetch("GET", target, None)
+        answer = await look_up("GET", target, None)
         if answer.status != 200:
             return None, answer.status in _FINAL_STATUSES
         return await aside(len(answer.body), read, answer.body)

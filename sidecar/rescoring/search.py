@@ -11,10 +11,11 @@ from sidecar.elasticsearch.upstream import UpstreamAnswer
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
-from sidecar.rescoring.fetching import alone, ask, completed, window
+from sidecar.rescoring.fetching import alone, ask, completed, taken_apart
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.outcome import Outcome, answered, bad_override, passed, passed_record
+from sidecar.rescoring.pipeline import Course
 from sidecar.rescoring.plan import RescorePlan
 from sidecar.rescoring.services import Services
 from sidecar.rescoring.values import BadRequest
@@ -41,7 +42,7 @@ class Search:
 
     async def matched(self, call: Call, match: Match) -> Outcome:
         """Answer one search whose mapping is known."""
-        planned = await self._services.planner.plan(match, call.request, call.fetch)
+        planned = await self._services.planner.plan(match, call.request, call.look_up)
         if isinstance(planned, Reason):
             return passed(planned, call)
         if isinstance(planned, BadRequest):
@@ -49,19 +50,22 @@ class Search:
         return await self._run(planned, call)
 
     async def _run(self, planned: RescorePlan, call: Call) -> Outcome:
-        send = alone(call.fetch)
+        send = alone(call.fetch, planned.settings.timeout)
         if planned.mapping.mode == "shadow":
             return passed(self._services.shadow.compare(planned, send), call)
-        started = self._services.pipeline.now()
+        pipeline = self._services.pipeline
+        started = pipeline.now()
         upstream = await ask("widened", planned, send)
         if upstream.status != 200:
             return refused(upstream, planned, call)
-        first = await aside(len(upstream.body), window, upstream.body, planned)
+        course = Course(started=started, answered=pipeline.now() - upstream.reading)
+        deadline = pipeline.deadline(planned, course)
+        first = await deadline.meet(taken_apart(upstream.body, planned))
         if isinstance(first, FirstStage):
-            first = await completed(first, planned, send)
-        if not isinstance(first, FirstStage):
+            first = await completed(first, planned, send, deadline)
+        if isinstance(first, Reason):
             return passed(first, call)
-        applied = await self._services.pipeline.finish(first, planned, started)
+        applied = await pipeline.finish(first, planned, course)
         return answered(upstream, applied.record, applied.body)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from sidecar.errors import SidecarError
 from sidecar.observing.records import RescoreObserver, ShadowRecord
 from sidecar.reasons import Reason
-from sidecar.rescoring.aside import aside
-from sidecar.rescoring.fetching import Send, ask, window, with_texts
+from sidecar.rescoring.deadline import Deadline
+from sidecar.rescoring.fetching import Send, ask, taken_apart, with_texts
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.order import kendall_tau, overlap, rank
 from sidecar.rescoring.pipeline import score_request, unscorable
@@ -53,7 +53,7 @@ class Shadow:
 
     async def _compared(self, plan: RescorePlan, send: Send) -> None:
         started = self._clock()
-        first = await self._first(plan, send)
+        first = await self._first(plan, send, Deadline(started + _TIMEOUT, self._clock))
         if first is None or unscorable(first, plan) is not None:
             return
         scores = await self._scorer.score(score_request(first, plan, started + _TIMEOUT, background=True))
@@ -68,12 +68,12 @@ class Shadow:
             )
         )
 
-    async def _first(self, plan: RescorePlan, send: Send) -> FirstStage | None:
+    async def _first(self, plan: RescorePlan, send: Send, deadline: Deadline) -> FirstStage | None:
         upstream = await ask("widened", plan, send)
         if upstream.status != 200:
             return None
-        first = await aside(len(upstream.body), window, upstream.body, plan)
-        return await with_texts(first, plan, send) if isinstance(first, FirstStage) else None
+        first = await taken_apart(upstream.body, plan)
+        return await with_texts(first, plan, send, deadline) if isinstance(first, FirstStage) else None
 
     async def close(self) -> None:
         """Cancel what still runs and wait for it."""

@@ -12,6 +12,7 @@ from sidecar.elasticsearch import msearch_lines, template_rendering
 from sidecar.elasticsearch.media_types import json_body
 from sidecar.elasticsearch.msearch_lines import SubSearch
 from sidecar.elasticsearch.request import SearchRequest
+from sidecar.errors import UpstreamError
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
@@ -103,12 +104,15 @@ class MultiSearchTemplate:
         match = match or await matcher.unnamed(request, call, sub, known)
         if isinstance(match, Reason):
             return request, match
-        return request, await self._services.planner.plan(match, request, call.fetch)
+        return request, await self._services.planner.plan(match, request, call.look_up)
 
 
 async def _render(template: bytes, call: Call) -> bytes | None:
     """Return the search that a template stands for, None when Elasticsearch does not render it."""
-    upstream = await call.fetch("POST", template_rendering.RENDER, template)
+    try:
+        upstream = await call.look_up("POST", template_rendering.RENDER, template)
+    except UpstreamError:  # the template itself will tell the client what is wrong
+        return None
     if upstream.status != 200 or not json_body(call.request.headers.get("content-type")):
         return None
     try:

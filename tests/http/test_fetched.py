@@ -96,6 +96,30 @@ async def test_a_fetched_answer_that_never_ends_is_a_504_after_the_total_timeout
     assert json.loads(got.partition(b"\r\n\r\n")[2])["error"]["type"] == "upstream_timeout"
 
 
+class DripsOnce(Drips):
+    """Drips its first answer; then it is well."""
+
+    async def reply(self, writer: asyncio.StreamWriter) -> None:
+        """Drip, or answer."""
+        if len(self.heads) == 1:
+            await super().reply(writer)
+        writer.write(_CHUNKED + _CHUNK + b"0\r\n\r\n")
+        await writer.drain()
+
+
+async def test_an_answer_that_is_not_read_before_the_deadline_is_asked_for_as_the_client_did(model: Path) -> None:
+    indices = {"articles": {"fields": ["body"], "timeout": "100ms"}}
+    async with (
+        recording(DripsOnce()) as upstream,
+        sidecar_before(upstream.url, indices=indices, model=model) as sidecar,
+    ):
+        got = await say(sidecar.port, _SEARCH)
+    assert b"X-Rescore: failed; reason=deadline\r\n" in got
+    assert _HITS in got
+    assert len(upstream.bodies) == 2
+    assert upstream.bodies[1] == b'{"query":{"match":{"body":"fox"}}}'
+
+
 async def test_a_streamed_answer_that_never_ends_is_broken_off_after_the_total_timeout() -> None:
     async with recording(Drips()) as upstream, sidecar_before(upstream.url, total_timeout=0.3) as sidecar:
         got = await say(sidecar.port, request("/_cat"))

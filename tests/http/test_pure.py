@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
 import zlib
 
 import pytest
@@ -10,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.http import content_coding
+from sidecar.http import bodies, content_coding
 from sidecar.http.headers import decoded, end_to_end, head, lowered, one_spelling, typed_as_json, value_of, without
 
 _OCTETS = st.binary(max_size=30).filter(lambda raw: not set(raw) & {0, 10, 13})
@@ -92,3 +94,34 @@ def test_a_decompression_bomb_stops_at_the_limit() -> None:
     bomb = gzip.compress(bytes(50 << 20))
     with pytest.raises(content_coding.TooLargeError):
         content_coding.decode(bomb, "gzip", 1 << 20)
+
+
+_SMALL_BOMB = gzip.compress(bytes(4 << 20))  # 4 kB
+
+
+@pytest.mark.parametrize(
+    ("encoded", "coding", "beside"),
+    [
+        (gzip.compress(_BODY), "gzip", []),
+        (_SMALL_BOMB, "gzip", [True]),
+        (zlib.compress(bytes(4 << 20)), "deflate", [True]),
+        (zstandard.compress(bytes(4 << 20)), "zstd", [True]),
+        (gzip.compress(os.urandom(64 << 10)), "gzip", [True]),
+    ],
+)
+async def test_no_more_than_a_little_is_decoded_on_the_event_loop(
+    encoded: bytes, coding: str, beside: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[tuple[bool, int]] = []
+    decode = content_coding.decode
+
+    def noted(body: bytes, coding: str | None, limit: int) -> bytes:
+        limits.append((threading.current_thread() is threading.main_thread(), limit))
+        return decode(body, coding, limit)
+
+    monkeypatch.setattr(content_coding, "decode", noted)
+    assert await bodies.decoded(encoded, coding, 8 << 20) == decode(encoded, coding, 8 << 20)
+    assert [limit for on_loop, limit in limits if not on_loop] == [8 << 20] * len(beside)
+    assert all(limit <= 64 << 10 for on_loop, limit in limits if on_loop)
+    with pytest.raises(content_coding.TooLargeError):
+        await bodies.decoded(_SMALL_BOMB, "gzip", 1 << 20)

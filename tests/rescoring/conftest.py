@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.elasticsearch.upstream import UpstreamAnswer
+from sidecar.elasticsearch.upstream import EVER, UpstreamAnswer
 from sidecar.observing.records import RescoreRecord, SearchStart, ShadowRecord, Tell
 from sidecar.reasons import Reason
 
@@ -48,6 +48,6 @@ class Request:
         """Return the body."""
         return self.body
 
-    async def fetch(self, method: str, target: str, body: bytes | None) -> UpstreamAnswer:
+    async def fetch(self, method: str, target: str, body: bytes | None, within: float = EVER) -> UpstreamAnswer:
         """Ask the node."""
         return await self.node.fetch(method, target, body)

@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.config.model import Config
 from sidecar.elasticsearch.upstream import UpstreamAnswer
-from sidecar.errors import BackendFailed, DeadlineExceeded, QueueFull, UpstreamError
+from sidecar.errors import BackendFailed, DeadlineExceeded, ModelStalled, QueueFull, UpstreamError
 from sidecar.observing.records import SearchStart, watched
 from sidecar.reasons import Reason
 from sidecar.rescoring.endpoints import route
@@ -80,7 +80,7 @@ def rescorer(model: GivenScorer, **settings: Any) -> tuple[Watched, Told]:
     mapping = settings.pop("mapping", {})
     told = Told()
     clock = settings.pop("clock", time.monotonic)
-    config = {"indices": {"i": {"fields": ["t"], "window_size": 4, **mapping}}, **settings}
+    config = {"indices": {"i": {"fields": ["t"], "window_size": 4, **mapping}}} | settings
     return Watched(Rescorer(Config.model_validate(config), model, told, clock), told), told
 
 
@@ -191,7 +191,7 @@ async def test_a_bug_of_ours_sends_the_original(monkeypatch: pytest.MonkeyPatch)
     def broken(*args: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("sidecar.rescoring.search.window", broken)
+    monkeypatch.setattr("sidecar.rescoring.fetching.window", broken)
     with_ext = b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{}}}'
     assert passed(await ask(which, Node(), body=with_ext)) == (Reason.INTERNAL_ERROR, b'{"query":{"match":{"t":"x"}}}')
     assert [(record.outcome, record.reason) for record in told.searches] == [("failed", "internal_error")]
@@ -236,6 +236,56 @@ async def test_a_model_that_keeps_failing_is_left_alone() -> None:
         await ask(which, Node())
     assert model.asked == 5
     assert [record.reason for record in told.searches] == ["model_error"] * 5 + ["circuit_open"] * 2
+
+
+@pytest.mark.parametrize("problem", [DeadlineExceeded("late"), QueueFull("full")])
+async def test_late_searches_and_full_queues_open_no_circuit(problem: Exception) -> None:
+    model = GivenScorer(raising(problem))
+    which, told = rescorer(model)
+    for _ in range(9):
+        await ask(which, Node())
+    assert model.asked == 9
+    assert set(which.rescorer.breakers.states().values()) == {0.0}
+    assert {record.outcome for record in told.searches} == {"failed"}
+
+
+async def test_late_searches_of_a_model_that_gives_nobody_anything_open_its_circuit() -> None:
+    which, told = rescorer(GivenScorer(raising(ModelStalled("late"))))
+    for _ in range(6):
+        await ask(which, Node())
+    assert [record.reason for record in told.searches] == ["deadline"] * 5 + ["circuit_open"]
+
+
+async def test_a_model_that_fails_for_one_mapping_serves_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    def give(request: ScoreRequest) -> list[float]:
+        if request.query == "bad" and now[0] < 9:
+            raise BackendFailed("broken")
+        return falling(request)
+
+    now = [0.0]
+    models = {"models": {"large": {"model": "bundled"}}}
+    mappings = {"i": {"fields": ["t"]}, "j": {"fields": ["t"]}}
+    which, told = rescorer(GivenScorer(give), engine=models, indices=mappings, clock=lambda: now[0])
+    bad = b'{"query":{"match":{"t":"bad"}}}'
+    with caplog.at_level("INFO"):
+        for _ in range(6):
+            await ask(which, Node(), body=bad)
+        await ask(which, Node(), target="/j/_search")
+        await ask(which, Node(), body=b'{"query":{"match":{"t":"x"}},"ext":{"rescore":{"model":"large"}}}')
+        assert [record.reason for record in told.searches[5:]] == ["circuit_open", None, None]
+        states = {("i", "default"): 2.0, ("j", "default"): 0.0, ("i", "large"): 0.0}
+        assert which.rescorer.breakers.states() == states
+        now[0] = 9.0
+        await ask(which, Node(), body=bad)
+    assert which.rescorer.breakers.states() == states | {("i", "default"): 0.0}
+    changes = {("i", "default", state): 1 for state in ("open", "half_open", "closed")}
+    assert which.rescorer.breakers.changes() == changes
+    said = [record.fields for record in caplog.records if "circuit breaker" in record.message]  # type: ignore[attr-defined]
+    assert [(line["mapping"], line["model"], line["state"]) for line in said] == [
+        ("i", "default", "open"),
+        ("i", "default", "half_open"),
+        ("i", "default", "closed"),
+    ]
 
 
 async def test_scores_that_cannot_be_used_open_the_breaker_too() -> None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sidecar.cache import ByteCache
 from sidecar.config import model as config
-from sidecar.errors import DeadlineExceeded, QueueFull
+from sidecar.errors import DeadlineExceeded, ModelStalled, QueueFull
 from sidecar.reasons import Reason
 from sidecar.scoring.local.cpu import cpu_quota
 from sidecar.scoring.local.entries import Entry
@@ -199,10 +199,10 @@ class Engine:
         """Return the relevance of an entry's first pairs: all, or as many as were run in time."""
         try:
             rows = await self._in_time(entry.future, deadline)
-        except DeadlineExceeded:
+        except DeadlineExceeded as late:
             rows = loaded.scheduler.give_up(entry)
             if rows is None:
-                raise
+                raise (ModelStalled(*late.args) if loaded.scheduler.stalled() else late) from None
         finally:
             loaded.scheduler.give_up(entry)
         if not rows:

@@ -24,6 +24,7 @@ from sidecar.scoring.local.speed import UNKNOWN, Speed
 from sidecar.scoring.local.tokenization import EncodedPair
 
 _PATIENCE = 60.0  # more than the largest batch of the largest model takes on a slow CPU
+_STALL = 10.0  # more than most batches take, and less than a thread is given until it is replaced
 _RESTARTS = 8  # a device that hangs again and again is left alone: each time leaves a thread behind
 _log = logging.getLogger("sidecar.scoring")
 
@@ -109,6 +110,12 @@ class Scheduler:
                 if worker.hangs(since) and self.restarts < _RESTARTS and not self._closed:
                     self._workers[place] = self._replaced(worker)
             return sum(worker.hangs(since) for worker in self._workers)
+
+    def stalled(self) -> bool:
+        """Return whether every device has run one batch for so long that its model seems to hang."""
+        with self._wake:
+            since = self._clock() - _STALL
+            return all(worker.hangs(since) for worker in self._workers)
 
     def _replaced(self, worker: _Worker) -> _Worker:
         worker.abandoned = True

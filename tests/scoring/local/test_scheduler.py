@@ -357,7 +357,10 @@ async def test_time_is_split_into_waiting_and_ones_share_of_the_model(gate: Gate
 async def test_a_thread_that_hangs_is_replaced(scheduler: Scheduler, gate: Gate, clock: Clock) -> None:
     hung = scheduler.submit([pair(1)], FOREVER)
     await gate.entered()
+    clock.now = 9.0
+    assert not scheduler.stalled()
     clock.now = 59.0
+    assert scheduler.stalled()
     assert (scheduler.hanging(), scheduler.restarts) == (0, 0)
     clock.now = 61.0
     served = scheduler.submit([pair(2)], FOREVER)
