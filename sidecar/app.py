@@ -12,10 +12,10 @@ import gc
 import logging
 import resource
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from sidecar.config.model import Config
+from sidecar.config.model import Config, IndexMapping
 from sidecar.config.reload import NOTHING_MAPPED, ConfigSource
 from sidecar.errors import ModelError
 from sidecar.http.client import Upstream
@@ -28,6 +28,7 @@ from sidecar.observing.records import FanOut
 from sidecar.observing.watchdog import Watchdog
 from sidecar.reasons import Reason
 from sidecar.rescoring.rescorer import Rescorer
+from sidecar.scoring.expectation import expectation
 from sidecar.scoring.local.engine import Engine
 from sidecar.scoring.scorer import Scorer
 from sidecar.serving.admin import make_admin_app
@@ -116,6 +117,20 @@ class Sidecar:
         self._loading = True
         await self.scorer.start()
         _log.info("model ready", extra={"fields": self.scorer.describe()})
+        for line in self._expectations():
+            _log.info(line)
+
+    def _expectations(self) -> Iterator[str]:
+        """Say of each model whose speed is known what the mappings' searches can expect, the most hurried one's."""
+        for name, told in self.scorer.describe().items():
+            used = [mapping for mapping in self.config.indices.values() if self._model(mapping) == name]
+            hurried = min(used, key=lambda mapping: mapping.timeout, default=None)
+            if hurried is not None and "tokens_per_second" in told:
+                yield expectation(name, told["tokens_per_second"], hurried.window_size, hurried.timeout)
+
+    def _model(self, mapping: IndexMapping) -> str:
+        engine = self.config.engine
+        return engine.model if mapping.model is None else engine.models[mapping.model].model
 
     async def _unload(self) -> None:
         if self._loading:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config.model import Engine
-from sidecar.scoring.local.backends.chosen import Choice, chosen
+from sidecar.scoring.local.backends.ways import Ways, ways
 from sidecar.scoring.models.files import ModelFiles
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "elasticsearch"
@@ -24,12 +24,12 @@ def _forced_backend() -> Iterator[None]:
     assert forced in ("", "torch", "onnx"), f"SIDECAR_TEST_BACKEND is {forced!r}: use `torch` or `onnx`"
     cannot = {"torch": ("int8",), "onnx": ("bfloat16", "float16")}.get(forced, ())
 
-    def forced_chosen(files: ModelFiles, engine: Engine) -> Choice:
+    def forced_ways(files: ModelFiles, engine: Engine) -> Ways:
         open_ = engine.backend == "auto" and engine.device in ("auto", "cpu") and engine.dtype not in cannot
-        return chosen(files, engine.model_copy(update={"backend": forced}) if forced and open_ else engine)
+        return ways(files, engine.model_copy(update={"backend": forced}) if forced and open_ else engine)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sidecar.scoring.local.loaded.chosen", forced_chosen)
+        patch.setattr("sidecar.scoring.local.contest.ways", forced_ways)
         yield
 
 

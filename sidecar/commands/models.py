@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import ModelError
 
@@ -25,6 +25,7 @@ _PASSAGES = (
     "The zlib module compresses and decompresses data in memory; it does not read zip archives.",
     "The capital of France is Paris, which lies on the river Seine and has about two million inhabitants.",
 )
+_LAPS = ("ms_for_1000_tokens", "out")
 _WIDE = 160  # columns of a table that goes to a file
 _SPEED_PASSAGES = 100
 _WORDS_OF_A_PASSAGE = 52  # about 68 tokens with the query, MS MARCO's mean
@@ -90,12 +91,22 @@ def _check(args: argparse.Namespace) -> int:
 
     with CrossEncoder(args.name, backend=args.backend, device=args.device) as encoder:
         for name, told in encoder.describe().items():
-            print(name, *(f"{key}={value}" for key, value in told.items()))
+            print(name, *(f"{key}={value}" for key, value in told.items() if key not in _LAPS))
+            for line in _laps(told):
+                print(line)
         scores = encoder.predict([(_QUERY, passage) for passage in _PASSAGES]).tolist()
         for score, passage in zip(scores, _PASSAGES, strict=True):
             print(f"{score:9.4f}  {passage}")
         print(f"{_speed(encoder):,.0f} documents/s here, for {_SPEED_PASSAGES} passages of one query")
     return _verdict(scores)
+
+
+def _laps(told: Mapping[str, Any]) -> Iterator[str]:
+    """Tell how each way to run the model went."""
+    for way, milliseconds in told["ms_for_1000_tokens"].items():
+        yield f"  {way}: {milliseconds:g} ms for 1000 tokens" + ("  <- runs" if way == told["way"] else "")
+    for way, why in told["out"].items():
+        yield f"  {way}: out, {why}"
 
 
 def _speed(encoder: CrossEncoder) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -192,6 +193,8 @@ def test_check_tells_speed_and_order(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["models", "check", "bundled"]) == 0
     told = capsys.readouterr().out
     assert "documents/s here" in told
+    assert re.search(r"^  (onnx|torch) float32: [0-9.]+ ms for 1000 tokens(  <- runs)?$", told, re.MULTILINE)
+    assert told.count("<- runs") == 1
     assert told.endswith("the relevant passage comes first\n")
 
 

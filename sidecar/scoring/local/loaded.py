@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import logging
-import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -17,13 +14,11 @@ import numpy.typing as npt
 
 from sidecar.cache import ByteCache
 from sidecar.config import model as config
-from sidecar.errors import ModelError
 from sidecar.scoring.local.backend import Backend
-from sidecar.scoring.local.backends.chosen import chosen
 from sidecar.scoring.local.backends.rows import first_position
+from sidecar.scoring.local.contest import Started, start
 from sidecar.scoring.local.scheduler import Scheduler
 from sidecar.scoring.local.tokenization import EncodedPair, Ids, PairTokenizer, load_tokenizer
-from sidecar.scoring.local.warm_up import warm_up
 from sidecar.scoring.models.files import ModelFiles, find
 from sidecar.scoring.models.heads import Head, head_of, on_grid, relevance
 from sidecar.scoring.scorer import ScoreRequest
@@ -31,7 +26,6 @@ from sidecar.scoring.scorer import ScoreRequest
 Scalars = npt.NDArray[np.float32]
 _STEP = 100_000
 _READ = 4096  # about what is read of a long text
-_log = logging.getLogger("sidecar.scoring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +71,23 @@ class Loaded:
     tokenizer: PairTokenizer
     head: Head
     scheduler: Scheduler
-    backends: Sequence[Backend]
+    started: Started
     documents: ByteCache[Ids]
     scores: ByteCache[float]
 
+    @property
+    def backends(self) -> Sequence[Backend]:
+        """What runs the model, one a device."""
+        return self.started.backends
+
     def describe(self) -> dict[str, Any]:
-        """Say what runs the model; several devices are told one by one."""
+        """Say what runs the model, and what it was chosen from; several devices are told one by one."""
         told = [backend.describe() for backend in self.backends]
         return {
             "head": self.head,
             "revision": self.files.revision,
             **(told[0] if len(told) == 1 else {"devices": told}),
+            **self.started.describe(),
         }
 
     def stats(self) -> Counter[str]:
@@ -168,46 +168,18 @@ def load(model: config.Model, engine: config.Engine) -> Loaded:
     files = find(model.model, model.revision)
     length = min(model.max_length or engine.max_length, _positions(files) or 1 << 30)
     tokenizer = PairTokenizer(load_tokenizer(files.directory), length)
-    backends = _backends(files, engine, length)
-    head = head_of(backends[0].labels, model.head)
-    speeds = [warm_up(backend, engine.token_budget, length, time.monotonic) for backend in backends]
+    started = start(files, engine, tokenizer, length)
+    head = head_of(started.backends[0].labels, model.head)
     return Loaded(
         model.model,
         files,
         tokenizer,
         head,
-        Scheduler(backends, speeds=speeds),
-        backends,
+        Scheduler(started.backends, speeds=started.speeds),
+        started,
         ByteCache(engine.document_cache),
         ByteCache(engine.score_cache),
     )
-
-
-def _backends(files: ModelFiles, engine: config.Engine, longest: int) -> Sequence[Backend]:
-    """Build what runs the model, on every device it is to run on."""
-    backend, why = chosen(files, engine)
-    _log.info("%s runs %s: %s", backend, files.name, why)
-    if backend == "torch":
-        return _torch(files, engine, longest)
-    try:
-        return [_onnx(files, engine)]
-    except ModelError as problem:
-        if engine.backend != "auto" or engine.dtype == "int8" or importlib.util.find_spec("transformers") is None:
-            raise
-        _log.warning("torch runs %s, since onnx cannot: %s", files.name, problem)
-        return _torch(files, engine, longest)
-
-
-def _torch(files: ModelFiles, engine: config.Engine, longest: int) -> Sequence[Backend]:
-    from sidecar.scoring.local.backends.torch import TorchBackend, devices
-
-    return [TorchBackend(files, engine, device, longest) for device in devices(engine.device)]
-
-
-def _onnx(files: ModelFiles, engine: config.Engine) -> Backend:
-    from sidecar.scoring.local.backends.onnx import OnnxBackend
-
-    return OnnxBackend(files, engine)
 
 
 def _positions(files: ModelFiles) -> int | None:

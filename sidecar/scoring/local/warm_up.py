@@ -28,10 +28,19 @@ def warm_up(backend: Backend, budget: int | None, longest: int, clock: Callable[
     Raises:
         Exception: whatever running the model raises.
     """
-    backend.start(sample_pairs(_FIRST_TOKENS, longest))()
+    run_first(backend, longest)
     rates = _rates(backend, backend.budgets if budget is None else [budget], longest, clock)
     backend.budget = best_budget(rates) if budget is None else budget
     return rates.get(backend.budget) or max(rates.values()) or UNKNOWN
+
+
+def run_first(backend: Backend, longest: int) -> None:
+    """Run a small batch: the first one sets things up, and takes longer.
+
+    Raises:
+        Exception: whatever running the model raises.
+    """
+    backend.start(sample_pairs(_FIRST_TOKENS, longest))()
 
 
 def _rates(backend: Backend, budgets: Sequence[int], longest: int, clock: Callable[[], float]) -> dict[int, float]:
@@ -40,7 +49,7 @@ def _rates(backend: Backend, budgets: Sequence[int], longest: int, clock: Callab
     for tokens in budgets:
         backend.budget = tokens
         pairs = sample_pairs(tokens, longest)
-        seconds = min(_timed(backend, pairs, clock) for _ in range(_TIMES))
+        seconds = min(timed(backend, pairs, clock) for _ in range(_TIMES))
         if backend.budget != tokens:  # the device ran out of memory
             break
         rates[tokens] = sum(map(len, pairs)) / max(seconds, 1e-9)
@@ -49,7 +58,8 @@ def _rates(backend: Backend, budgets: Sequence[int], longest: int, clock: Callab
     return rates or {backend.budget: 0.0}
 
 
-def _timed(backend: Backend, pairs: list[EncodedPair], clock: Callable[[], float]) -> float:
+def timed(backend: Backend, pairs: list[EncodedPair], clock: Callable[[], float]) -> float:
+    """Return the seconds that a batch takes."""
     started = clock()
     backend.start(pairs)()
     return clock() - started

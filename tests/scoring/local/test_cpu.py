@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from sidecar.scoring.local.cpu import computes_bfloat16, cpu_flags, cpu_quota
+from sidecar.scoring.local.cpu import (
+    busy_clock,
+    computes_bfloat16,
+    cpu_flags,
+    cpu_quota,
+    multiplies_bfloat16_tiles,
+    processor,
+)
 
 _HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -35,16 +44,35 @@ def test_quota(tmp_path: Path, files: dict[str, str], expected: int) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("processor\t: 0\nflags\t\t: fpu avx2 avx512_bf16\n", True),
-        ("flags : fpu amx_bf16 amx_int8", True),
-        ("flags : fpu avx2 avx512f", False),
-        ("Features : fp asimd", False),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512_bf16\n", (True, False)),
+        ("flags : fpu amx_bf16 amx_int8", (True, True)),
+        ("flags : fpu avx2 avx512f", (False, False)),
+        ("Features : fp asimd", (False, False)),
+        ("Features : fp asimd bf16 i8mm", (True, True)),
     ],
 )
-def test_bfloat16_is_what_the_kernel_names(text: str, expected: bool, tmp_path: Path) -> None:
+def test_bfloat16_is_what_the_kernel_names(text: str, expected: tuple[bool, bool], tmp_path: Path) -> None:
     file = tmp_path / "cpuinfo"
     file.write_text(text)
-    assert computes_bfloat16(file) is expected
+    assert (computes_bfloat16(file), multiplies_bfloat16_tiles(file)) == expected
+
+
+def test_processors_are_told_apart_by_name_and_flags(tmp_path: Path) -> None:
+    texts = ["model name : A\nflags : fpu\n", "model name : B\nflags : fpu\n", "model name : A\nflags : fpu avx2\n", ""]
+    names = set()
+    for text in texts:
+        (tmp_path / "cpuinfo").write_text(text * 2)
+        names.add(processor(tmp_path / "cpuinfo"))
+    assert len(names) == len(texts)
+
+
+def test_the_clock_of_what_is_computed_stands_still_for_others_work() -> None:
+    clock = busy_clock(2)
+    before = clock()
+    subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
+    waited = clock() - before
+    while clock() - before < waited + 0.01:  # it goes on with this process's own
+        pass
 
 
 def test_a_kernel_that_names_nothing_computes_nothing_special(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def graph_file(files: ModelFiles, dtype: str, cache_dir: str | None) -> Path:
     Raises:
         ModelError: the model cannot be exported, or the cache cannot be written.
     """
-    folder = Path(cache_dir) if cache_dir else _user_cache()
+    folder = cache_folder(cache_dir)
     key = hashlib.sha256(f"{files.directory}|{files.revision}|{_FORMAT}".encode()).hexdigest()[:24]
     file = folder / "onnx" / f"{key}-{dtype}.onnx"
     if not file.exists():
@@ -121,7 +121,10 @@ def graph_file(files: ModelFiles, dtype: str, cache_dir: str | None) -> Path:
     return file
 
 
-def _user_cache() -> Path:
+def cache_folder(cache_dir: str | None) -> Path:
+    """Return where graphs are kept, and what was measured: `engine.cache_dir`, or the user's cache."""
+    if cache_dir:
+        return Path(cache_dir)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rescoring-sidecar"
 
 

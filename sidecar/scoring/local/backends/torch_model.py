@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from sidecar.errors import ModelError
-from sidecar.scoring.local.cpu import computes_bfloat16
 from sidecar.scoring.models.files import ModelFiles
 from sidecar.scoring.models.heads import declared_labels
 
@@ -22,10 +21,8 @@ def dtype_of(wanted: str, device: torch.device) -> tuple[torch.dtype, str]:
         raise ModelError("engine.dtype int8 needs `engine.backend: onnx`")
     if wanted != "auto":
         return getattr(torch, wanted), "engine.dtype says so"
-    if device.type != "cuda" and computes_bfloat16():
-        return torch.bfloat16, "the CPU computes in bfloat16"
-    if device.type != "cuda":  # where it is emulated, bfloat16 is slower than float32
-        return torch.float32, "the CPU has no bfloat16 arithmetic"
+    if device.type != "cuda":
+        return torch.float32, "exact on every CPU"
     if torch.cuda.get_device_capability(device)[0] >= 8:
         return torch.bfloat16, "the device computes in bfloat16"
     return torch.float16, "the device is older than bfloat16"

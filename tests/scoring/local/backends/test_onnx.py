@@ -13,8 +13,9 @@ import pytest
 
 from sidecar.config import model as config
 from sidecar.errors import ModelError
-from sidecar.scoring.local.backends import chosen
+from sidecar.scoring.local import cpu
 from sidecar.scoring.local.backends.onnx import OnnxBackend
+from sidecar.scoring.local.backends.ways import ways
 from sidecar.scoring.local.engine import Engine
 from sidecar.scoring.models.files import find
 from sidecar.scoring.scorer import ScoreRequest
@@ -129,8 +130,8 @@ def test_torch_is_never_imported(tmp_path: Path) -> None:
 async def test_a_graph_that_cannot_be_kept_leaves_the_model_to_torch_unless_onnx_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(chosen, "computes_bfloat16", lambda: False)  # on such a CPU torch is chosen to begin with
-    monkeypatch.setattr("sidecar.scoring.local.loaded.chosen", chosen.chosen)  # whatever the tests' backend is
+    monkeypatch.setattr(cpu, "cpu_flags", lambda *_: frozenset())  # where torch has no chance to begin with
+    monkeypatch.setattr("sidecar.scoring.local.contest.ways", ways)  # whatever the tests' backend is
     (tmp_path / "file").touch()
     directory = make_checkpoint(tmp_path / "model")
     settings: dict[str, Any] = {"model": str(directory), "device": "cpu", "cache_dir": str(tmp_path / "file")}
