@@ -72,7 +72,6 @@ async def test_after_sigterm_readiness_turns_what_runs_is_answered_and_only_then
         async with serving(tmp_path, port, admin=admin, **settings) as process:
             at = await process.listening()
             await process.says("model ready")
-            await process.says("100 hits take about")
             search = asyncio.create_task(say(at, SEARCH))
             passing = asyncio.create_task(say(at, request("/slow")))
             idle = await asyncio.open_connection("127.0.0.1", at)
