@@ -57,7 +57,7 @@ def vocabulary(size: int | None = None) -> list[str]:
 def wordpiece(tokens: list[str]) -> Tokenizer:
     """Return a BERT tokenizer of these tokens."""
     ids = {token: i for i, token in enumerate(tokens)}
-    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]"))
+    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]"))  # noqa: S106 - a token of the vocabulary
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.post_processor = TemplateProcessing(

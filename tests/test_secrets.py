@@ -19,7 +19,7 @@ from sidecar.errors import ConfigError
 from sidecar.observing.logs import JsonFormatter
 from tests.http.conftest import request, say, sidecar_before
 
-SECRET = "5ec%40ret"
+SECRET = "5ec%40ret"  # noqa: S105 - made up
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_flags_win_over_the_file_and_stay_on_reload(served: Served, tmp_path: Pa
     path.write_text("listen: {port: 9300}\nindices: {a: {fields: [x]}}\n")
     assert cli.main(["serve", str(path), "--listen", "0", "--upstream", "http://es:1"]) == 0
     config, source = served[0]
-    assert (config.listen.port, config.listen.host) == (0, "0.0.0.0")
+    assert (config.listen.port, config.listen.host) == (0, "0.0.0.0")  # noqa: S104 - the default that is shown
     assert source is not None
     assert [url.base for url in source.load().upstream.urls] == ["http://es:1"]
 

@@ -112,7 +112,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = f"{_uv().parent}:{os.environ['PATH']}"
     for each in instructions():
         if (
-            each.name != "RUN"
+            each.name != "RUN"  # noqa: S602 - what a RUN line is
             or each.stage not in ("build", "install-cpu")
             or "pip install --no-cache-dir" in each.words
         ):

@@ -169,7 +169,7 @@ async def test_a_unix_socket_that_nobody_answers_is_taken_over_and_anything_else
 
 
 async def test_the_admin_token_is_asked_for_by_all_but_health() -> None:
-    token = "geheim-é-123"
+    token = "geheim-é-123"  # noqa: S105 - made up
     async with recording(Recorder()) as upstream, listening(upstream, {}, token=token) as sidecar:
         port = sidecar.admin_port
         for path in ("/metrics", "/info", "/absent"):

@@ -39,7 +39,7 @@ def _xlm_roberta() -> Any:
     tokenizer = Tokenizer(Unigram())
     tokenizer.pre_tokenizer = Metaspace()
     special = ["<s>", "<pad>", "</s>", "<unk>"]
-    trainer = UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>", show_progress=False)
+    trainer = UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>", show_progress=False)  # noqa: S106 - a token of the vocabulary
     tokenizer.train_from_iterator(_WORDS, trainer)
     return _LIBRARY.XLMRobertaTokenizerFast(vocab=[tuple(piece) for piece in _model(tokenizer)["vocab"]])
 
