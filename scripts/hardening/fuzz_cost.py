@@ -59,7 +59,7 @@ class _Observer:
 class _Scorer:
     """Scores at once: what models cost is bounded elsewhere."""
 
-    ready = True
+    unready = None
 
     async def score(self, request: ScoreRequest) -> Scores:
         return Scores(values=[float(len(text) % 7) for text in request.documents], model="none")

@@ -112,13 +112,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = f"{_uv().parent}:{os.environ['PATH']}"
     for each in instructions():
         if (
-            each.name != "RUN"  # noqa: S602 - what a RUN line is
+            each.name != "RUN"
             or each.stage not in ("build", "install-cpu")
             or "pip install --no-cache-dir" in each.words
         ):
             continue  # uv is here already
         step = each.words.replace("/opt/sidecar", str(target))
-        ran = subprocess.run(
+        ran = subprocess.run(  # noqa: S602 - what a RUN line is
             step, shell=True, cwd=work, env={**os.environ, "PATH": path}, capture_output=True, text=True
         )
         assert ran.returncode == 0, f"{each.words}\n{ran.stderr}"
