@@ -119,6 +119,8 @@ class Sidecar:
         _log.info("model ready", extra={"fields": self.scorer.describe()})
         for line in self._expectations():
             _log.info(line)
+        for pattern, fusion in self.config.fusions_told().items():
+            _log.info("%s: fusion %s", pattern, fusion)
 
     def _expectations(self) -> Iterator[str]:
         """Say of each model whose speed is known what the mappings' searches can expect, the most hurried one's."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
+from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.request import SearchRequest
 from sidecar.elasticsearch.target import parameters
@@ -41,7 +42,9 @@ def test_the_tables_are_current() -> None:
 def test_what_the_table_says_is_what_is_planned(feature: Feature, search: Search) -> None:
     body = b"" if search.body is None else json.dumps(search.body).encode()
     headers = {"content-type": "application/json"} | {name.lower(): text for name, text in search.headers.items()}
-    planned = plan(SearchRequest(method="POST", target=search.path, body=body, headers=headers), MAPPING, "i", ())
+    planned = plan(
+        SearchRequest(method="POST", target=search.path, body=body, headers=headers), MAPPING, "i", {None: Fusion()}
+    )
     assert isinstance(planned, RescorePlan | Reason)
     assert (RESCORED if isinstance(planned, RescorePlan) else planned) == feature.outcome
 

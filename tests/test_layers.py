@@ -26,6 +26,7 @@ _ALLOWED: dict[str, set[str]] = {
     "http": {"config", "elasticsearch", "observing", "rescoring"},
     "signals": set(),
     "app": {"config", "http", "observing", "rescoring", "scoring", "serving", "signals"},
+    "training": {"config", "scoring"},
     "demo": {"app", "config", "elasticsearch"},
     "evaluation": {"app", "config", "elasticsearch", "rescoring", "scoring"},
     "commands": {"app", "config", "demo", "elasticsearch", "evaluation", "http.tls", "rescoring", "scoring"},
@@ -53,10 +54,13 @@ _PURE = (
     "elasticsearch.",
     "cache",
     "reasons",
+    "config.fusion",
     "config.model",
+    "config.section",
     "config.urls",
     *(f"scoring.local.{name}" for name in ("admission", "batching", "speed")),
     "scoring.models.heads",
+    "training.groups",
     *(f"http.{name}" for name in ("headers", "refusals", "balancing", "content_coding")),
     "evaluation.measuring.",
     *(f"evaluation.asking.{name}" for name in ("answers", "query_bodies", "readers", "systems")),
@@ -67,7 +71,7 @@ _PURE = (
         f"rescoring.{name}"
         for name in (
             *("circuit_breaker", "documents", "explain", "first_stage", "html", "lookup", "mappings", "order"),
-            *("overrides", "plan", "rewrite", "unsuitable", "values", "window"),
+            *("overrides", "plan", "rewrite", "sure", "unsuitable", "values", "window"),
         )
     ),
 )

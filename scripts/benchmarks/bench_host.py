@@ -21,6 +21,7 @@ from benchmarks import no_model, report
 from benchmarks.load import closed_loop
 from benchmarks.servers import elasticsearch, fill, post, process, search_body
 from benchmarks.texts import Texts
+from sidecar.config.fusion import Fusion
 from sidecar.config.model import Engine as Settings
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.request import SearchRequest
@@ -55,7 +56,7 @@ def cpu_seconds(processes: list[int]) -> float:
 def _plan(body: bytes) -> RescorePlan:
     headers = {"content-type": "application/json"}
     request = SearchRequest(method="POST", target=_PATH, body=body, headers=headers)
-    found = plan(request, IndexMapping.model_validate(_MAPPING), "bench", ())
+    found = plan(request, IndexMapping.model_validate(_MAPPING), "bench", {None: Fusion()})
     if not isinstance(found, RescorePlan):
         raise TypeError(found)
     return found

@@ -19,6 +19,7 @@ from hardening.search_cases import Case
 from hardening.search_laws import Page, Question, Violation, of_list, of_page, of_texts, text_of
 from hardening.search_queries import size_matters
 from hardening.search_world import World
+from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
 from sidecar.rescoring.mappings import Match, match
@@ -185,7 +186,7 @@ class Asker:
             texts={} if one is None else self._texts(one),
             size_matters=size_matters(made.body),
             cut="min_score" in (made.ours or {}),
-            replaces=one is not None and (made.ours or {}).get("fusion", one.fusion.method) == "replace",
+            replaces=one is not None and _is_plain((made.ours or {}).get("fusion", one.fusion)),
             reasons=frozenset(Reason),
             collapse=made.body.get("collapse", {}).get("field"),
         )
@@ -261,3 +262,9 @@ def _item(raw: str) -> Reply:
 
 def _counted(made: Case, page: Page) -> str:
     return " ".join(filter(None, (made.kind, page.outcome.kind, page.outcome.reason)))
+
+
+def _is_plain(fusion: Any) -> bool:
+    """Return whether the model alone decides order and scores."""
+    found = Fusion.model_validate(fusion)
+    return found.method == "replace" and not found.keep_sure

@@ -195,7 +195,7 @@ def _ours(random: Random) -> dict[str, Any] | None:
         {"enabled": True},
         {"enabled": False},
         {"window_size": random.choice((1, 2, 5, 13, 30, 100, 400))},
-        {"fusion": random.choice(("rrf", "linear", "replace"))},
+        {"fusion": random.choice(("rrf", "linear", "replace", _PLAIN))},
         {"fusion": {"method": "linear", "weight": 0.5, "normalize": "z_score"}},
         {"explain": True},
         {"query": "green apple"},
@@ -229,13 +229,16 @@ def mappings(random: Random) -> dict[str, Any]:
     return {} if random.random() < 0.03 else random.choice(found)
 
 
+_PLAIN = {"method": "replace", "keep_sure": False}
+
+
 def mapping(random: Random) -> dict[str, Any]:
     """Return one mapping."""
     found: dict[str, Any] = {
         "fields": random.choice((["title"], ["title", "body"], ["body", "tags"], [{"name": "title", "label": "T: "}])),
         "window_size": random.choice((1, 2, 3, 7, 10, 20, 33, 50, 51, 60, 100, 100, 200, 400)),
         "timeout": "60s",
-        "fusion": random.choice(("replace", "replace", "replace", "linear", "rrf")),
+        "fusion": random.choice((_PLAIN, _PLAIN, "replace", "linear", "rrf")),
         "mode": random.choices(("rescore", "shadow", "split"), (84, 10, 6))[0],
     }
     if random.random() < 0.2:

@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
         print(effective(config), end="")
     if not config.indices and args.upstream is None:
         print(f"warning {NOTHING_MAPPED}", file=sys.stderr)
+    for name, fusion in config.fusions_told().items():
+        print(f"ok      indices.{name}: fusion {fusion}", file=sys.stderr)
     return 0 if args.upstream is None else _ask(config, args)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sidecar.commands.options import configuration
+from sidecar.config.fusion import fitting
 from sidecar.config.model import Config, IndexMapping
 from sidecar.errors import ConfigError, InputError, StartupError
 from sidecar.reasons import Reason
@@ -111,7 +112,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 def _experiment(args: argparse.Namespace) -> tuple[Experiment, Qrels, list[str], list[str]]:
     """Return the experiment, the judgments, the measures, and notes for the user; nothing is asked yet."""
     from sidecar.evaluation.asking import query_bodies, readers
-    from sidecar.evaluation.asking.experiment import Experiment
+    from sidecar.evaluation.asking.experiment import Experiment, named_model
     from sidecar.evaluation.asking.systems import sweep, systems
     from sidecar.evaluation.measuring import measures
 
@@ -130,7 +131,9 @@ def _experiment(args: argparse.Namespace) -> tuple[Experiment, Qrels, list[str],
         mapping=mapping,
         body=query_bodies.default(fields) if args.body is None else _read(query_bodies.template, args.body),
         queries=chosen,
-        systems=systems(_checked(sweep, args.sweep), mapping, model),
+        systems=systems(
+            _checked(sweep, args.sweep), mapping, model, lambda name: fitting(named_model(config, name).model)
+        ),
         depth=args.depth,
         latency_queries=args.latency_queries,
         concurrency=args.concurrency,

@@ -15,7 +15,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import Secret, SecretStr
 from pydantic.fields import FieldInfo
 
-from sidecar.config.model import Config, Section
+from sidecar.config.model import Config
+from sidecar.config.section import Section
 from sidecar.reasons import Reason
 from sidecar.scoring.models.catalog import markdown
 

@@ -13,15 +13,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     WithJsonSchema,
     model_validator,
 )
 
+from sidecar.config.fusion import Fusion, fitting, told
+from sidecar.config.section import Section
 from sidecar.config.urls import BaseUrl
 
 _TIME_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -55,12 +55,6 @@ ByteSize = Annotated[
     Field(ge=0),
     WithJsonSchema({"type": ["integer", "string"], "description": "bytes, or a size such as 64mb, 1gb"}),
 ]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class ListenerTls(Section):
@@ -170,19 +164,9 @@ class Engine(Section):
     score_cache: ByteSize = Field(64 << 20, description="Bytes of cached scores of pairs; 0 turns it off.")
     cache_dir: str | None = Field(None, description="Where exported models are kept; unset: the user cache.")
 
-
-class Fusion(Section):
-    """How the model's score and Elasticsearch's become one. A bare name is short for its defaults."""
-
-    method: Literal["replace", "linear", "rrf"] = Field("replace", description="Which fusion.")
-    weight: float = Field(0.7, ge=0, le=1, description="linear: share of the model; the rest is first-stage.")
-    normalize: Literal["min_max", "z_score"] = Field("min_max", description="linear: scaling over the window.")
-    rank_constant: int = Field(60, ge=1, description="rrf: the k of 1/(k+rank).")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"method": value} if isinstance(value, str) else value
+    def fusions(self) -> dict[str | None, Fusion]:
+        """Return the fusion that fits each model, by its name in ``models``; None is the default model."""
+        return {None: fitting(self.model), **{name: fitting(each.model) for name, each in self.models.items()}}
 
 
 class FieldSpec(Section):
@@ -241,7 +225,14 @@ class IndexMapping(Section):
         "all: on any field; mapped: on `fields` alone.",
     )
     window_size: int = Field(100, ge=1, le=10_000, description="Hits that are rescored.")
-    fusion: Fusion = Field(default_factory=Fusion, description="Model and first-stage scores.")
+    max_query_words: int | None = Field(
+        32, ge=1, description="Words of the query that the model reads, the first ones; unset: all of them."
+    )
+    fusion: Fusion | None = Field(
+        None,
+        description="Model and first-stage scores; unset: what fits the model: linear with weight 0.5 for `bundled`, "
+        "else replace.",
+    )
     budget: bool = Field(True, description="Score as many of the window's best hits as there is time for; off: all.")
     min_window: int = Field(10, ge=1, description="Hits that must be scored in time, or the search is not rescored.")
     timeout: Duration = Field(0.5, description="Time from Elasticsearch's first answer to the rescored one.")
@@ -275,6 +266,16 @@ class Config(Section):
     max_search_body: ByteSize = Field(2 << 20, description="Decoded search bodies above this pass through.")
     max_search_answer: ByteSize = Field(20 << 20, description="Answers above this are not rescored.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Log level.")
+
+    def fusions_told(self) -> dict[str, str]:
+        """Say which fusion holds for each mapping, and why."""
+        return {name: self._fusion_told(mapping) for name, mapping in self.indices.items()}
+
+    def _fusion_told(self, mapping: IndexMapping) -> str:
+        if mapping.fusion is not None:
+            return f"{told(mapping.fusion)}, as configured"
+        model = self.engine.model if mapping.model is None else self.engine.models[mapping.model].model
+        return f"{told(fitting(model))}, which fits {model}"
 
     @model_validator(mode="after")
     def _models_exist(self) -> Config:

@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 from pydantic import SecretStr
 
-from sidecar.config.model import Config, Section
+from sidecar.config.model import Config
+from sidecar.config.section import Section
 from sidecar.config.urls import redact
 from sidecar.config.yaml_text import Path, dotted
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from sidecar.config.model import Fusion
+from sidecar.config.fusion import Fusion
 from sidecar.elasticsearch.json_bytes import insertion, members, splice, whole
 
 RANK = "_rescore.first_stage_rank"

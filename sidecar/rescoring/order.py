@@ -7,10 +7,11 @@ saturates, logits don't. Ties keep Elasticsearch's order. Two orders are compare
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
-from sidecar.config.model import Fusion
+from sidecar.config.fusion import Fusion
+from sidecar.rescoring.sure import sure
 from sidecar.rescoring.values import Hit
 
 
@@ -31,24 +32,27 @@ class Place:
     logit: float | None
 
 
-def rank(hits: Sequence[Hit], logits: Sequence[float], fusion: Fusion) -> list[int]:
+def rank(hits: Sequence[Hit], logits: Sequence[float], fusion: Fusion, query: str) -> list[int]:
     """Return the first-stage positions in the final order."""
-    return [place.position for place in permuted(hits, logits, fusion)]
+    return [place.position for place in permuted(hits, logits, fusion, query)]
 
 
-def permuted(hits: Sequence[Hit], logits: Sequence[float], fusion: Fusion) -> list[Place]:
+def permuted(hits: Sequence[Hit], logits: Sequence[float], fusion: Fusion, query: str) -> list[Place]:
     """Permute the hits that have text among their places; the others keep theirs, and get the score above them.
 
     Args:
         hits: the window, in Elasticsearch's order.
         logits: the model's fp32 logits of the hits with text.
         fusion: how first-stage scores and logits become one.
+        query: what was searched.
 
     Raises:
         ValueError: the counts differ, or a logit is not finite.
     """
     with_text = [i for i, hit in enumerate(hits) if hit.text.strip()]
-    result = ranked([hits[i].score for i in with_text], logits, fusion)
+    first = [hits[i].score for i in with_text]
+    kept = sure(query, [hits[i].text for i in with_text], first) if fusion.keep_sure else frozenset[int]()
+    result = ranked(first, logits, fusion, kept)
     order = iter(zip(result.positions, result.scores, strict=True))
     above = max(result.scores, default=0.0)
     places = []
@@ -61,13 +65,19 @@ def permuted(hits: Sequence[Hit], logits: Sequence[float], fusion: Fusion) -> li
     return places
 
 
-def ranked(first: Sequence[float | None], logits: Sequence[float], fusion: Fusion) -> Ranked:
+def ranked(
+    first: Sequence[float | None],
+    logits: Sequence[float],
+    fusion: Fusion,
+    kept: Collection[int] = (),
+) -> Ranked:
     """Order a window.
 
     Args:
         first: first-stage scores in Elasticsearch's order, `(hits,)`; None counts as the lowest.
         logits: the model's fp32 logits, `(hits,)`.
         fusion: how the two become one.
+        kept: first-stage positions of hits that must not sink.
 
     Raises:
         ValueError: the counts differ, or a logit is not finite.
@@ -77,8 +87,22 @@ def ranked(first: Sequence[float | None], logits: Sequence[float], fusion: Fusio
     if not all(math.isfinite(logit) for logit in logits):
         raise ValueError("a score is not finite")
     sortable, printed = _fused(first, logits, fusion)
-    positions = sorted(range(len(logits)), key=lambda i: (-sortable[i], i))
-    return Ranked(tuple(positions), tuple(_falling([printed[i] for i in positions])))
+    positions = _unsunk(sorted(range(len(logits)), key=lambda i: (-sortable[i], i)), kept)
+    return Ranked(tuple(positions), tuple(_raised([printed[i] for i in positions])))
+
+
+def _unsunk(order: Sequence[int], kept: Collection[int]) -> list[int]:
+    """Return the order in which none of ``kept`` stands after its first-stage position."""
+    if not kept:
+        return list(order)
+    found: list[int] = []
+    placed: set[int] = set()
+    rest = iter(order)
+    for place in range(len(order)):
+        due = place in kept and place not in placed
+        found.append(place if due else next(position for position in rest if position not in placed))
+        placed.add(found[-1])
+    return found
 
 
 def _fused(first: Sequence[float | None], logits: Sequence[float], fusion: Fusion) -> tuple[list[float], list[float]]:
@@ -128,8 +152,14 @@ def _rrf(logits: Sequence[float], constant: int) -> list[float]:
     return fused
 
 
-def _falling(scores: list[float]) -> list[float]:
-    """Make scores non-increasing: rounding may turn a tie of the printed scores the wrong way."""
+def _raised(scores: Sequence[float]) -> list[float]:
+    """Make scores non-increasing: a hit that was kept from sinking gets the score of the best one after it."""
+    highest = -math.inf
+    return [highest := max(highest, score) for score in reversed(scores)][::-1]
+
+
+def _falling(scores: Sequence[float]) -> list[float]:
+    """Make scores non-increasing, none above an earlier one."""
     lowest = math.inf
     return [lowest := min(lowest, score) for score in scores]
 

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 import msgspec
 from pydantic import ValidationError
 
-from sidecar.config.model import DEFAULT_MODEL, Fusion, IndexMapping
+from sidecar.config.fusion import Fusion
+from sidecar.config.model import DEFAULT_MODEL, IndexMapping
 from sidecar.rescoring.values import BadRequest, Settings
 
 _SHOWN: Final = 100
@@ -37,7 +38,7 @@ class _WrongError(ValueError):
 
 
 def overrides(
-    ext: Any, headers: Mapping[str, str], mapping: IndexMapping, models: Collection[str]
+    ext: Any, headers: Mapping[str, str], mapping: IndexMapping, fusions: Mapping[str | None, Fusion]
 ) -> Overrides | BadRequest:
     """Read `ext.rescore` (decoded; None when absent) and the headers.
 
@@ -45,10 +46,12 @@ def overrides(
         ext: the decoded `ext.rescore` object, or None.
         headers: the request's headers with lower-case names.
         mapping: gives the defaults, the caps and what may be overridden.
-        models: the names of `engine.models`, which may be chosen besides the default model.
+        fusions: the one that fits each model, by its name in `engine.models`; None is the default model's.
     """
     try:
-        return _apply(_from_headers(headers, mapping, models) | _from_body(ext, mapping, models), mapping)
+        models = [name for name in fusions if name is not None]
+        given = _from_headers(headers, mapping, models) | _from_body(ext, mapping, models)
+        return _apply(given, mapping, fusions)
     except _WrongError as problem:
         return BadRequest(str(problem))
 
@@ -101,8 +104,8 @@ def _value(name: str, text: str) -> Any:
         return text
 
 
-def _apply(given: Mapping[str, Any], mapping: IndexMapping) -> Overrides:
-    limits = mapping.overrides
+def _apply(given: Mapping[str, Any], mapping: IndexMapping, fusions: Mapping[str | None, Fusion]) -> Overrides:
+    limits, model = mapping.overrides, given.get("model", mapping.model)
     most = max(limits.max_timeout, mapping.timeout)
     return Overrides(
         enabled=given.get("enabled", True),
@@ -111,9 +114,9 @@ def _apply(given: Mapping[str, Any], mapping: IndexMapping) -> Overrides:
             given.get("window_size", mapping.window_size), max(limits.max_window_size, mapping.window_size)
         ),
         settings=Settings(
-            model=given.get("model", mapping.model),
+            model=model,
             timeout=min(given["timeout_ms"], most * 1000) / 1000 if "timeout_ms" in given else mapping.timeout,
-            fusion=given.get("fusion", mapping.fusion),
+            fusion=given.get("fusion") or mapping.fusion or fusions[model],
             explain=given.get("explain", False),
             min_score=given.get("min_score"),
         ),

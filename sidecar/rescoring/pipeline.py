@@ -40,7 +40,7 @@ def score_request(first: FirstStage, plan: RescorePlan, deadline: float, *, back
     """Return the pairs of the window's hits that have text."""
     hits = [hit for hit in first.hits[: plan.window.size_rescored] if hit.text.strip()]
     return ScoreRequest(
-        query=plan.query_text,
+        query=plan.read_text,
         documents=[hit.text for hit in hits],
         model=plan.settings.model,
         deadline=deadline,
@@ -67,7 +67,7 @@ def permutation(first: FirstStage, plan: RescorePlan, scores: Sequence[float]) -
     Raises:
         ValueError: the scores are too few, too many, or not finite.
     """
-    return permuted(first.hits[: _scored_hits(first, plan, len(scores))], scores, plan.settings.fusion)
+    return permuted(first.hits[: _scored_hits(first, plan, len(scores))], scores, plan.settings.fusion, plan.query_text)
 
 
 def _scored_hits(first: FirstStage, plan: RescorePlan, texts: int) -> int:

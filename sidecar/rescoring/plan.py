@@ -7,11 +7,13 @@ out. It is the same for every page of a list. Whatever more were asked for would
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.client_search import ClientSearch, UpstreamSearch
 from sidecar.elasticsearch.media_types import json_body
@@ -55,6 +57,12 @@ class RescorePlan:
         return self.mapping.min_window if self.mapping.budget else None
 
     @property
+    def read_text(self) -> str:
+        """What the model reads of the query: its first words. Long queries say more than a small model can weigh."""
+        most = self.mapping.max_query_words
+        return self.query_text if most is None else first_words(self.query_text, most)
+
+    @property
     def widened(self) -> UpstreamSearch:
         """The request for the window."""
         return self.search.part(0, self.window.asked_size)
@@ -72,11 +80,18 @@ class RescorePlan:
         return self.search.hits_only().part(0, size)
 
 
+def first_words(text: str, count: int) -> str:
+    """Return the text up to its ``count``th word; a text without that many stays as it is."""
+    words = re.finditer(r"\S+", text)
+    last = next(itertools.islice(words, count - 1, None), None)
+    return text if last is None else text[: last.end()]
+
+
 def plan(
     request: SearchRequest,
     mapping: IndexMapping,
     pattern: str,
-    models: Collection[str],
+    fusions: Mapping[str | None, Fusion],
     fields: TextFields | None = None,
 ) -> RescorePlan | Reason | BadRequest:
     """Plan one search on an index that ``mapping`` covers.
@@ -85,7 +100,7 @@ def plan(
         request: the search.
         mapping: how it is rescored.
         pattern: what the mapping is configured under.
-        models: the names of `engine.models`.
+        fusions: the one that fits each model, by its name in `engine.models`; None is the default model's.
         fields: tells which clauses hold text.
     """
     refused = _body_refused(request)
@@ -95,7 +110,7 @@ def plan(
         search = request.search
     except ValueError:
         return Reason.UNPARSABLE
-    chosen = overrides(search.ext, request.headers, mapping, models)
+    chosen = overrides(search.ext, request.headers, mapping, fusions)
     if isinstance(chosen, BadRequest):
         return chosen
     return _plan(request, search, chosen, mapping, pattern, fields or TextFields(mapping))

@@ -7,9 +7,10 @@ one ranking and every replica of the sidecar decides alike. A search without the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
+from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.request import SearchRequest
 from sidecar.elasticsearch.upstream import LookUp
@@ -27,12 +28,12 @@ Planned = RescorePlan | Reason | BadRequest
 
 
 class Planner:
-    """Long-lived. ``models`` are the names of `engine.models`."""
+    """Long-lived. ``fusions`` are the ones that fit the models, by name in `engine.models`; None is the default's."""
 
-    def __init__(self, matcher: Matcher, pipeline: Pipeline, models: Collection[str]) -> None:
+    def __init__(self, matcher: Matcher, pipeline: Pipeline, fusions: Mapping[str | None, Fusion]) -> None:
         self._matcher = matcher
         self._pipeline = pipeline
-        self._models = models
+        self._fusions = fusions
 
     async def plan(self, match: Match, request: SearchRequest, look_up: LookUp, whole: int = 0) -> Planned:
         """Plan one search, which may be one of several in a body of ``whole`` bytes."""
@@ -45,12 +46,12 @@ class Planner:
     async def _plan(self, match: Match, request: SearchRequest, look_up: LookUp, size: int) -> Planned:
         """Plan, and once more with the types of the fields where the text depends on them."""
         fields = TextFields(match.mapping)
-        planned = await aside(size, plan, request, match.mapping, match.pattern, self._models, fields)
+        planned = await aside(size, plan, request, match.mapping, match.pattern, self._fusions, fields)
         analysed = await self._matcher.text_fields(match, request.headers, look_up) if fields.unsure else None
         if analysed is None:
             return planned
         fields = TextFields(match.mapping, analysed)
-        return await aside(size, plan, request, match.mapping, match.pattern, self._models, fields)
+        return await aside(size, plan, request, match.mapping, match.pattern, self._fusions, fields)
 
 
 def _caller(request: SearchRequest) -> bytes:

@@ -53,7 +53,7 @@ class Rescorer:
         self.breakers = pipeline.breakers
         services = Services(
             matcher=self._matcher,
-            planner=Planner(self._matcher, pipeline, frozenset(config.engine.models)),
+            planner=Planner(self._matcher, pipeline, config.engine.fusions()),
             pipeline=pipeline,
             shadow=self._shadow,
             submitted=ByteCache(_MAX_SUBMITTED),

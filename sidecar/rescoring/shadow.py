@@ -57,7 +57,7 @@ class Shadow:
         if first is None or unscorable(first, plan) is not None:
             return
         scores = await self._scorer.score(score_request(first, plan, started + _TIMEOUT, background=True))
-        order = rank(first.hits[: plan.window.size_rescored], scores.values, plan.settings.fusion)
+        order = rank(first.hits[: plan.window.size_rescored], scores.values, plan.settings.fusion, plan.query_text)
         before = list(range(len(order)))
         self._observer.shadow(
             ShadowRecord(

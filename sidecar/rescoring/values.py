@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.config.model import Fusion
+from sidecar.config.fusion import Fusion
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sidecar.commands.live_check import Finding, examine
 from sidecar.config.loader import loads
 from sidecar.config.model import IndexMapping
 
+FUSION = "ok      indices.docs: fusion replace, which fits cross-encoder/ms-marco-TinyBERT-L4\n"
 MAPPING = IndexMapping.model_validate({"fields": ["title"]})
 
 
@@ -35,6 +36,24 @@ def test_the_effective_configuration_can_be_loaded_again(file: Path, capsys: pyt
     assert "secret" not in shown
     again = loads(shown.replace("***", "secret"), {})
     assert again == loads(file.read_text(), {})
+
+
+@pytest.mark.parametrize(
+    ("model", "mapping", "said"),
+    [
+        ("bundled", "", "linear 0.5, which fits bundled"),
+        ("bundled", ", fusion: rrf", "rrf 60, as configured"),
+        ("bundled", ", model: hub", "replace, which fits cross-encoder/ms-marco-MiniLM-L6-v2"),
+        ("cross-encoder/ms-marco-MiniLM-L6-v2", "", "replace, which fits cross-encoder/ms-marco-MiniLM-L6-v2"),
+    ],
+)
+def test_the_fusion_that_holds_is_told(
+    model: str, mapping: str, said: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = "{hub: {model: cross-encoder/ms-marco-MiniLM-L6-v2}}"
+    file.write_text(f"engine: {{model: {model}, models: {models}}}\nindices: {{docs: {{fields: [title]{mapping}}}}}\n")
+    assert cli.main(["check-config", str(file), "--quiet"]) == 0
+    assert capsys.readouterr().err == f"ok      indices.docs: fusion {said}\n"
 
 
 def test_problems_are_printed_one_a_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +178,7 @@ def test_each_mapped_index_is_asked_with_the_credentials_of_the_url(
     assert cli.main(["check-config", str(file), "--quiet", "--upstream", url]) == 0
     basic = "Basic " + base64.b64encode(b"me:p@ss").decode()
     assert cluster.requests == [("/docs?features=mappings,settings&expand_wildcards=open", basic)]
-    assert capsys.readouterr().err == "ok      indices.docs: docs-1: title (text)\n"
+    assert capsys.readouterr().err == FUSION + "ok      indices.docs: docs-1: title (text)\n"
 
 
 def test_an_api_key_wins_and_the_files_own_url_is_the_default(
@@ -192,7 +211,7 @@ def test_a_cluster_that_refuses(
 def test_a_missing_index_is_an_error(cluster: Cluster, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cluster.answer = (404, b"{}")
     assert cli.main(["check-config", str(file), "--quiet", "--upstream", cluster.url]) == 2
-    assert capsys.readouterr().err == "error   indices.docs: no such index, alias or data stream\n"
+    assert capsys.readouterr().err == FUSION + "error   indices.docs: no such index, alias or data stream\n"
 
 
 def test_nobody_listens(cluster: Cluster, file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,9 @@ def test_units_and_short_forms() -> None:
         {},
     )
     assert (config.upstream.connect_timeout, config.max_search_body) == (0.5, 64 << 20)
-    assert config.indices["a"].fusion.method == "rrf"
+    fusion = config.indices["a"].fusion
+    assert fusion is not None
+    assert fusion.method == "rrf"
 
 
 def test_names_that_look_like_numbers_or_booleans_are_names() -> None:

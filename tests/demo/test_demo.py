@@ -82,6 +82,7 @@ def test_check_config_against_a_real_cluster(
         finally:
             client.indices.delete(index="checked")
     assert capsys.readouterr().err.splitlines() == [
+        "ok      indices.checked: fusion replace, which fits cross-encoder/ms-marco-TinyBERT-L4",
         "ok      indices.checked: checked: title (text)",
         "error   indices.checked: checked: titel: no such field; did you mean 'title'?",
         "error   indices.checked: checked: n: holds integer, not text",

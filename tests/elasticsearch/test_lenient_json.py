@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch import json_bytes, lenient_json
 from sidecar.elasticsearch.json_bytes import elements, members, whole
@@ -94,7 +95,7 @@ def test_an_answer_with_halves_of_pairs_is_made_plain_once_however_many_hits_it_
         body=b'{"query":{"match":{"t":"fox"}}}',
         headers={"content-type": "application/json"},
     )
-    planned = plan(request, IndexMapping.model_validate({"fields": ["t"]}), "i", ())
+    planned = plan(request, IndexMapping.model_validate({"fields": ["t"]}), "i", {None: Fusion()})
     assert isinstance(planned, RescorePlan)
     first = read(answer, planned)
     assert [hit.raw for hit in first.hits] == HITS

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config.model import Fusion
+from sidecar.config.fusion import Fusion
 from sidecar.rescoring.explain import node, spelled, unscored_node, with_fields
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.request import SearchRequest
 from sidecar.rescoring import lookup
@@ -21,7 +22,9 @@ def filtered(source: object = None, target: str = "/i,j/_search", window: int = 
     request = SearchRequest(
         method="POST", target=target, body=json.dumps(body).encode(), headers={"content-type": "application/json"}
     )
-    found = plan(request, IndexMapping.model_validate({"fields": ["t", "n"], "window_size": window}), "i", ())
+    found = plan(
+        request, IndexMapping.model_validate({"fields": ["t", "n"], "window_size": window}), "i", {None: Fusion()}
+    )
     assert isinstance(found, RescorePlan)
     return found
 

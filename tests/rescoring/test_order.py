@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config.model import Fusion
+from sidecar.config.fusion import Fusion
 from sidecar.rescoring.order import ranked, sigmoid, tail
 
 REPLACE, RRF, LINEAR = Fusion(), Fusion(method="rrf"), Fusion(method="linear", weight=0.5)

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config.model import Fusion, IndexMapping, Overrides
+from sidecar.config.fusion import Fusion
+from sidecar.config.model import IndexMapping, Overrides
 from sidecar.rescoring.overrides import HEADERS, overrides
 from sidecar.rescoring.overrides import Overrides as Chosen
 from sidecar.rescoring.values import BadRequest, Settings
 
 MAPPING = IndexMapping(fields=("title",), window_size=50, timeout=1.5)
-MODELS = ("small", "large")
-DEFAULTS: dict[str, Any] = {"model": None, "timeout": 1.5, "fusion": Fusion()}
+MODELS = {None: Fusion(method="linear", weight=0.5), "small": Fusion(), "large": Fusion(method="rrf")}
+DEFAULTS: dict[str, Any] = {"model": None, "timeout": 1.5, "fusion": MODELS[None]}
 
 
 def chosen(*, enabled: bool = True, query: str | None = None, window_size: int = 50, **settings: Any) -> Chosen:
@@ -35,7 +36,7 @@ def chosen(*, enabled: bool = True, query: str | None = None, window_size: int =
         ({"window_size": 10**30}, {}, chosen(window_size=1000)),
         ({"timeout_ms": 250}, {}, chosen(timeout=0.25)),
         ({"timeout_ms": 10**400}, {}, chosen(timeout=10.0)),
-        ({"model": "large"}, {}, chosen(model="large")),
+        ({"model": "large"}, {}, chosen(model="large", fusion=MODELS["large"])),
         ({"fusion": "rrf"}, {}, chosen(fusion=Fusion(method="rrf"))),
         ({"fusion": {"method": "linear", "weight": 0.5}}, {}, chosen(fusion=Fusion(method="linear", weight=0.5))),
         ({"explain": True}, {}, chosen(explain=True)),
@@ -52,7 +53,11 @@ def chosen(*, enabled: bool = True, query: str | None = None, window_size: int =
             chosen(fusion=Fusion(method="rrf", rank_constant=9)),
         ),
         (None, {"x-rescore-min-score": "0.25"}, chosen(min_score=0.25)),
-        (None, {"x-rescore-model": "large", "x-rescore-explain": "true"}, chosen(model="large", explain=True)),
+        (
+            None,
+            {"x-rescore-model": "large", "x-rescore-explain": "true"},
+            chosen(model="large", fusion=MODELS["large"], explain=True),
+        ),
         ({"window_size": 3}, {"x-rescore-window-size": "9"}, chosen(window_size=3)),
     ],
 )
@@ -120,9 +125,16 @@ def test_what_the_mapping_does_not_allow_is_refused() -> None:
 
 def test_the_default_model_may_be_chosen_where_the_mapping_has_another() -> None:
     mapping = IndexMapping(fields=("title",), window_size=50, timeout=1.5, model="large")
-    assert overrides(None, {}, mapping, MODELS) == chosen(model="large")
+    assert overrides(None, {}, mapping, MODELS) == chosen(model="large", fusion=MODELS["large"])
     assert overrides({"model": "default"}, {}, mapping, MODELS) == chosen(model=None)
-    assert overrides({"model": "default"}, {}, MAPPING, ()) == chosen(model=None)
+    assert overrides({"model": "default"}, {}, MAPPING, {None: MODELS[None]}) == chosen(model=None)
+
+
+def test_a_fusion_that_is_configured_or_asked_for_holds_for_every_model() -> None:
+    mapping = MAPPING.model_copy(update={"fusion": Fusion(method="linear", weight=0.9)})
+    assert overrides({"model": "large"}, {}, mapping, MODELS) == chosen(model="large", fusion=mapping.fusion)
+    asked = {"model": "large", "fusion": "replace"}
+    assert overrides(asked, {}, mapping, MODELS) == chosen(model="large", fusion=Fusion(method="replace"))
 
 
 def test_a_mapping_above_the_cap_is_its_own_cap() -> None:

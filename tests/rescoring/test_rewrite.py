@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.request import SearchRequest
 from sidecar.rescoring.first_stage import FirstStage, read
@@ -42,7 +43,9 @@ def planned(from_: int = 0, size: int = 10, **mapping: Any) -> RescorePlan:
         body=json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    found = plan(request, IndexMapping.model_validate({"fields": ["t"], "window_size": 5, **mapping}), "i", ())
+    found = plan(
+        request, IndexMapping.model_validate({"fields": ["t"], "window_size": 5, **mapping}), "i", {None: Fusion()}
+    )
     assert isinstance(found, RescorePlan)
     return found
 
@@ -178,7 +181,7 @@ def test_hits_that_were_not_scored_follow_in_elasticsearchs_order(scored: int) -
 
 def test_a_hit_without_text_among_the_scored_ones_keeps_its_place() -> None:
     how = planned(min_window=2)
-    hits = [hit(0, b"1", b"9.0"), b'{"_id":"1","_score":8.0,"_source":{}}', *(hit(i, b"1", b"1.0") for i in (2, 3))]
+    hits = [hit(0, b"1", b"9.0"), b'{"_id":"1","_score":8.0,"_source":{}}', *(hit(i, b"1", b"7.0") for i in (2, 3))]
     first = read(answer(hits), how)
     assert len(permutation(first, how, [0.0, 1.0])) == 3
     found = json.loads(written(first, how, [0.0, 1.0], took_ms=1))["hits"]["hits"]

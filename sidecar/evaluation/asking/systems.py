@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from sidecar.config.model import FieldSpec, Fusion, IndexMapping
+from sidecar.config.fusion import Fusion, fitting
+from sidecar.config.model import FieldSpec, IndexMapping
 
 BASELINE: Final = "elasticsearch"
 """The name of the system that is Elasticsearch alone."""
@@ -87,20 +88,23 @@ def spelled(value: Fusion) -> str:
     return value.method
 
 
-def systems(axes: Sweep, mapping: IndexMapping, model: str) -> list[System]:
+def systems(axes: Sweep, mapping: IndexMapping, model: str, fits: Callable[[str], Fusion] = fitting) -> list[System]:
     """Return the points of the sweep, named by what varies; without one, the mapping as it is.
 
     Points of one model and fields stand together, larger windows first: all their pairs are scored by then.
+    ``fits`` tells the fusion of a model where neither the sweep nor the mapping does.
     """
     models, fields = axes.get("model", [model]), axes.get("fields", [tuple(spec.name for spec in mapping.fields)])
     windows = sorted(axes.get("window_size", [mapping.window_size]), reverse=True)
-    fusions = axes.get("fusion", [mapping.fusion])
+    fusions = axes.get("fusion", [mapping.fusion])  # None: what fits the model
     found = []
     for point in itertools.product(*map(_distinct, (models, fields, windows, fusions))):
         named = zip(("model", "fields", "window_size", "fusion"), point, strict=True)
         parts = [_part(axis, value, axes) for axis, value in named if len(axes.get(axis, ())) > 1]
         name = " ".join(parts) or "rescored"
-        found.append(System(name=name, model=point[0], fields=point[1], window_size=point[2], fusion=point[3]))
+        found.append(
+            System(name=name, model=point[0], fields=point[1], window_size=point[2], fusion=point[3] or fits(point[0]))
+        )
     return found
 
 

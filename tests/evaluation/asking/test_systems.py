@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.config.model import Fusion, IndexMapping
+from sidecar.config.fusion import Fusion
+from sidecar.config.model import IndexMapping
 from sidecar.evaluation.asking.systems import fusion, slug, spelled, sweep, systems, with_fields
 
 MAPPING = IndexMapping.model_validate({"fields": [{"name": "title", "label": "T: "}, "body"], "window_size": 50})
@@ -13,7 +14,9 @@ MAPPING = IndexMapping.model_validate({"fields": [{"name": "title", "label": "T:
 def test_without_a_sweep_the_mapping_is_measured_as_it_is() -> None:
     [system] = systems(sweep([]), MAPPING, "bundled")
     assert (system.name, system.model, system.fields) == ("rescored", "bundled", ("title", "body"))
-    assert system.override() == {"window_size": 50, "fusion": Fusion().model_dump()}
+    assert system.override() == {"window_size": 50, "fusion": Fusion(method="linear", weight=0.5).model_dump()}
+    [hub] = systems(sweep([]), MAPPING, "cross-encoder/ms-marco-MiniLM-L6-v2")
+    assert hub.fusion == Fusion(method="replace")
 
 
 def test_the_product_of_all_axes_larger_windows_first() -> None:
