@@ -6,6 +6,7 @@ Source: Elasticsearch reference, "Multi search".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from sidecar.elasticsearch.request import SearchRequest
 
 _INDEX_KEYS = ("index", "indices")
 _EXPAND_KEYS = ("expand_wildcards", "expandWildcards")
+_STATUS = re.compile(rb'[,{]\s*"status"\s*:\s*([0-9]{3})\s*\}\s*\Z')
+_STATUS_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +128,10 @@ EMPTY = Envelope(
 
 
 def status(item: bytes) -> int:
-    """Return the `status` of one search's answer, 0 where it has none."""
+    """Return the `status` of one search's answer, 0 where it has none; Elasticsearch writes it at the end."""
+    last = _STATUS.search(item, max(0, len(item) - _STATUS_LENGTH))
+    if last is not None:
+        return int(last[1])
     try:
         value = decode(members(item, whole(item))["status"].of(item))
     except (ValueError, KeyError):

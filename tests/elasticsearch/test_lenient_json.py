@@ -14,7 +14,7 @@ from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch import json_bytes, lenient_json
 from sidecar.elasticsearch.json_bytes import elements, members, whole
 from sidecar.elasticsearch.lenient_json import decode, strict, without_comments
-from sidecar.elasticsearch.msearch_lines import envelope
+from sidecar.elasticsearch.msearch_lines import envelope, status
 from sidecar.elasticsearch.request import SearchRequest
 from sidecar.rescoring.first_stage import read
 from sidecar.rescoring.plan import RescorePlan, plan
@@ -100,8 +100,10 @@ def test_an_answer_with_halves_of_pairs_is_made_plain_once_however_many_hits_it_
     first = read(answer, planned)
     assert [hit.raw for hit in first.hits] == HITS
     assert {hit.text for hit in first.hits} == {"fox \ufffd", "fox"}
-    several = b'{"responses":[' + b",".join([answer] * 3) + b"]}"
-    assert envelope(several, 3).item(2) == answer
+    item = answer[:-1] + b',"status":200}'
+    several = b'{"responses":[' + b",".join([item] * 3) + b"]}"
+    assert envelope(several, 3).item(2) == item
+    assert status(item) == 200
     assert made == [len(answer), len(several)]
 
 

@@ -47,6 +47,8 @@ def test_any_bytes_are_split_or_refused(body: bytes) -> None:
 
 
 def test_an_answer_is_put_together_again() -> None:
+    nested = b'{"_source":{"x":"\\ud83d","status":404},"status" : 200 }'
+    assert [msearch_lines.status(item) for item in (nested, nested[:-17] + b"}")] == [200, 0]
     answer = b'{ "took" : 5, "responses" : [ {"a":1.0,"status":200} ,\n{"status":404}], "x":1e400 }'
     found = msearch_lines.envelope(answer, 2)
     assert [msearch_lines.status(found.item(i)) for i in (0, 1)] == [200, 404]
