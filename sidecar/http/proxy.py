@@ -78,7 +78,7 @@ class Handler:
         except UpstreamError as problem:
             outcome = exchange.unanswered(problem)
         tell(outcome.record)
-        return _rejected(outcome) if isinstance(outcome, Rejected) else _whole(outcome)
+        return _rejected(outcome) if isinstance(outcome, Rejected) else _whole(outcome, exchange.patience)
 
 
 class _Exchange:
@@ -219,11 +219,11 @@ class _Exchange:
             transport.abort()
 
 
-def _whole(answer: Answered) -> RawResponse:
+def _whole(answer: Answered, patience: float) -> RawResponse:
     """Return a whole answer, uncompressed: the sidecar sits next to its clients."""
     headers = end_to_end(answer.headers)
     length = [("Content-Length", str(len(answer.body)))]
-    return RawResponse(answer.status, None, [*headers, *_told(answer.record), *length], answer.body)
+    return RawResponse(answer.status, None, [*headers, *_told(answer.record), *length], answer.body, patience)
 
 
 def _rejected(outcome: Rejected, *, searched: bool = True) -> RawResponse:

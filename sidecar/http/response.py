@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
+from typing import Final
+
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
@@ -9,17 +13,23 @@ from multidict import CIMultiDict
 from sidecar.elasticsearch.error_body import JSON_HEADERS, error_body
 from sidecar.http.headers import Headers, head, one_spelling
 
+_PIECE: Final = 256 << 10
+
 
 class RawResponse(web.StreamResponse):
     """An answer with exactly the headers given, and the framing that the client's HTTP version needs.
 
-    With ``body`` it sends itself; without, pieces are written to it.
+    With ``body`` it sends itself, and the client has ``patience`` seconds to take each piece; without, pieces are
+    written to it.
     """
 
-    def __init__(self, status: int, reason: str | None, headers: Headers, body: bytes = b"") -> None:
+    def __init__(
+        self, status: int, reason: str | None, headers: Headers, body: bytes = b"", patience: float | None = None
+    ) -> None:
         super().__init__(status=status, reason=reason, headers=CIMultiDict(one_spelling(headers)))
         self._send_headers_immediately = False  # the head leaves together with the first piece
         self._whole = body
+        self._patience = patience
 
     async def _prepare_headers(self) -> None:
         """Frame the body by its length, by chunks, or (HTTP/1.0) by the connection's end."""
@@ -51,9 +61,24 @@ class RawResponse(web.StreamResponse):
         writer._headers_buf = head(start, self._headers.items())
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """End the answer, sending the whole body first where one was given."""
-        if not self._eof_sent:
-            await super().write_eof(data or (b"" if self._must_be_empty_body else self._whole))
+        """End the answer, sending the whole body first where one was given: in pieces, each of which must be taken."""
+        if self._eof_sent:
+            return
+        whole = data or (b"" if self._must_be_empty_body else self._whole)
+        last = max(0, len(whole) - 1) // _PIECE * _PIECE
+        for start in range(0, last, _PIECE):
+            await self._within(self.write(whole[start : start + _PIECE]))
+        await self._within(super().write_eof(whole[last:]))
+
+    async def _within(self, writing: Awaitable[None]) -> None:
+        """Wait until a client takes what is written; one that does not would keep the answer for ever."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await writing
+        except TimeoutError as late:
+            if self._req is not None and self._req.transport is not None:
+                self._req.transport.abort()
+            raise ConnectionError("a client did not take its answer within upstream.read_timeout") from late
 
 
 def error_response(status: int, kind: str, reason: str, added: Headers = ()) -> RawResponse:

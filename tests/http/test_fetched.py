@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from sidecar.http.response import RawResponse
 from tests.checkpoints import make_checkpoint
 from tests.http.conftest import Recorder, lines, recording, request, say, sidecar_before
 
@@ -139,3 +143,38 @@ async def test_a_client_that_goes_away_cancels_a_fetched_search_upstream(model: 
         assert b'"size":100' in upstream.bodies[0].replace(b" ", b"")  # it is the widened search that waits
         writer.close()
         await asyncio.wait_for(upstream.gone.wait(), 30)
+
+
+async def test_a_client_that_does_not_take_a_rescored_answer_is_let_go(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = _HITS[:-1] + b" " * (16 << 20) + b"}"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(large)
+    let_go, within = asyncio.Event(), RawResponse._within
+
+    async def noted(answer: RawResponse, writing: Awaitable[None]) -> None:
+        try:
+            await within(answer, writing)
+        except ConnectionError:
+            let_go.set()
+            raise
+
+    monkeypatch.setattr(RawResponse, "_within", noted)
+    upstream = Recorder(head + large)
+    async with recording(upstream), sidecar_before(upstream.url, indices=_INDICES, model=model, read_timeout=1) as own:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            client.connect(("127.0.0.1", own.port))
+            client.sendall(_SEARCH)
+            await let_go.wait()
+            client.settimeout(20)
+            got = b"".join(iter(partial(_received, client), b""))
+    assert b"X-Rescore: reranked" in got
+    assert len(got) < len(large)
+
+
+def _received(client: socket.socket) -> bytes:
+    try:
+        return client.recv(1 << 20)
+    except ConnectionResetError:
+        return b""
