@@ -6,6 +6,8 @@ import gzip
 from collections.abc import Callable
 from random import Random
 
+from hardening.hostile import CORPUS
+
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
 _BULK = b'{"index":{"_index":"i"}}\n{"t":"' + SMUGGLED.replace(b"\r\n", b"\\r\\n") + b'"}\n'
 _QUERY = b'{"query":{"match":{"t":"fox"}}}'
@@ -37,6 +39,7 @@ VALID = (
     _chunked(b"POST /_bulk HTTP/1.1", _BULK, SMUGGLED, _BULK),
     _chunked(b"POST /i/_search HTTP/1.1", _QUERY[:9], _QUERY[9:]),
 )
+SEEDS = (*VALID, *(case.sent for case in CORPUS if len(case.sent) < 4096))
 _TOKENS = (
     b"Content-Length: 0\r\n",
     b"Content-Length: 7\r\n",
@@ -119,7 +122,7 @@ def case(random: Random) -> list[bytes]:
     """Return the pieces that one client sends: noise now and then, else a valid request changed a few times."""
     if random.random() < 0.05:
         return split(random.randbytes(random.randint(1, 300)), random)
-    data = random.choice(VALID)
+    data = random.choice(SEEDS)
     for _ in range(random.choice((0, 1, 1, 1, 2, 2, 3, 5))):
         data = random.choice(_MUTATORS)(data, random)
     return split(data, random)

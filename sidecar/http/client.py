@@ -161,10 +161,10 @@ class Upstream:
             except failures.NO_CONNECTION as refused:
                 self._liveness.failed(url)
                 problems[url] = refused
-            except (*failures.STALE, DiedError, TimeoutError, aiohttp.ClientError) as problem:
+            except (DiedError, OSError, aiohttp.ClientError) as problem:  # a TimeoutError is an OSError
                 self._liveness.suspect(url)
                 problems[url] = problem
-                if not leave or not isinstance(problem, (*failures.STALE, DiedError)):
+                if not leave or not (failures.closed(problem) or isinstance(problem, DiedError)):
                     raise failures.translated(problem, url) from problem
         raise failures.unreachable(problems)
 
@@ -194,8 +194,8 @@ class Upstream:
     async def _once(self, url: str, request: _Request) -> aiohttp.ClientResponse:
         try:
             return await self._attempt(url, request)
-        except failures.STALE:  # a pooled connection may have been closed under us
-            if not request.repeatable:
+        except (OSError, aiohttp.ServerDisconnectedError) as problem:  # a pooled connection, closed under us?
+            if not request.repeatable or not failures.closed(problem):
                 raise
             return await self._attempt(url, request)
 
@@ -272,8 +272,8 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
             if size > limit:
                 raise UpstreamError(f"the answer is larger than {limit} bytes", reason=Reason.ANSWER_TOO_LARGE)
             pieces.append(piece)
+    except TimeoutError as late:  # aiohttp's own is a ClientError, too
+        raise UpstreamError("Elasticsearch did not answer in time", reason=Reason.UPSTREAM_TIMEOUT) from late
     except (aiohttp.ClientError, ConnectionError) as problem:
         raise failures.cut_short(problem) from problem
-    except TimeoutError as late:
-        raise UpstreamError("Elasticsearch did not answer in time", reason=Reason.UPSTREAM_TIMEOUT) from late
     return b"".join(pieces)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +15,8 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from sidecar.http.bodies import StalledBodyError
 from sidecar.http.response import RawResponse, error_response
 
+_TOLD = 1000
+"""Evictions of idle connections for each log line."""
 _log = logging.getLogger("sidecar.proxy")
 
 
@@ -23,9 +26,35 @@ class Connections(web.Server):
     draining = False
     """Whether connections are to end with their next answer."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, most: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._emptied = asyncio.Event()
+        self._most = most
+        self._by_use: OrderedDict[RequestHandler, None] = OrderedDict()
+        self.evicted = 0
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection; beyond ``most``, the one that has been idle for longest makes room for it."""
+        super().connection_made(handler, transport)
+        self._by_use[handler] = None
+        if len(self._by_use) > self._most:
+            self._make_room(handler)
+
+    def used(self, handler: RequestHandler) -> None:
+        """Note that a connection brought a request."""
+        if handler in self._by_use:
+            self._by_use.move_to_end(handler)
+
+    def _make_room(self, newest: RequestHandler) -> None:
+        """Close a connection: without a descriptor left, no client could be served, nor Elasticsearch reached."""
+        idle = next((each for each in self._by_use if each is not newest and _is_idle(each)), None)
+        if idle is None:
+            return
+        del self._by_use[idle]
+        if self.evicted % _TOLD == 0:
+            _log.warning("more than %d clients are connected: idle connections are closed", self._most)
+        self.evicted += 1
+        idle.force_close()
 
     async def emptied(self) -> None:
         """Wait until no connection is left."""
@@ -36,12 +65,13 @@ class Connections(web.Server):
     def end_idle(self) -> None:
         """Close the connections on which no request is under way; the others end with their answer."""
         for connection in self.connections:
-            if connection._current_request is None and not connection._messages:
+            if _is_idle(connection):
                 connection.force_close()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Forget a connection, at once or when its handler has ended."""
         super().connection_lost(handler, exc)
+        self._by_use.pop(handler, None)
         if handler._task_handler is None:
             self._emptied.set()
         else:
@@ -50,6 +80,11 @@ class Connections(web.Server):
     def __call__(self) -> RequestHandler:
         """Return the protocol of a new connection."""
         return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+def _is_idle(connection: RequestHandler) -> bool:
+    """Return whether no request is under way on a connection."""
+    return connection._current_request is None and not connection._messages
 
 
 class _Connection(RequestHandler):
@@ -74,6 +109,8 @@ class _Connection(RequestHandler):
         super().data_received(data)
         if not self._messages:
             return
+        if isinstance(self._manager, Connections):
+            self._manager.used(self)
         message, body = self._messages[-1]
         if isinstance(message, _ErrInfo):
             unfinished = self._messages[-2][1] if len(self._messages) > 1 else self._last_body

@@ -5,6 +5,7 @@ Clients never see where the cluster is: host names, addresses and certificates a
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 
@@ -13,17 +14,23 @@ import aiohttp
 from sidecar.errors import UpstreamError
 from sidecar.reasons import Reason
 
-STALE = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
-"""A connection that was closed before anything was answered on it."""
 NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_RESET = (errno.ECONNRESET, errno.EPIPE)
+
+
+def closed(problem: Exception) -> bool:
+    """Return whether a connection was closed or reset before anything was answered on it."""
+    if isinstance(problem, NO_CONNECTION) or not isinstance(problem, OSError | aiohttp.ServerDisconnectedError):
+        return False
+    return isinstance(problem, aiohttp.ServerDisconnectedError | ConnectionError) or problem.errno in _RESET
 
 
 def translated(problem: Exception, url: str) -> UpstreamError:
     """Return the error that an exception of aiohttp's stands for."""
     detail = f"{url}: {problem!r}"
-    if isinstance(problem, STALE):
-        closed = "Elasticsearch closed the connection before it answered"
-        return UpstreamError(closed, reason=Reason.UPSTREAM_RESET, detail=detail)
+    if closed(problem):
+        said = "Elasticsearch closed the connection before it answered"
+        return UpstreamError(said, reason=Reason.UPSTREAM_RESET, detail=detail)
     if isinstance(problem, TimeoutError):
         return UpstreamError("Elasticsearch did not answer in time", reason=Reason.UPSTREAM_TIMEOUT, detail=detail)
     return UpstreamError("Elasticsearch's answer could not be read", reason=Reason.UPSTREAM_PROTOCOL, detail=detail)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from sidecar.http.handover import lead_away
 from sidecar.http.tls import ServerContext
 
 _LIMITS: dict[str, Any] = {"max_line_size": 64 << 10, "max_field_size": 64 << 10, "max_headers": 1000}
+_RESERVED = 2048
+"""Descriptors that clients do not get: more than all places to Elasticsearch take by default."""
 _GRACE = 10.0
 _LINGER = 1.0
 _IDLE = 75.0
@@ -49,7 +52,9 @@ class RunningServer:
         server = self.runner.server
         if server is None:
             return {}
-        return {"client_connections": len(server.connections), "requests_total": server.requests_count}
+        found = {"client_connections": len(server.connections), "requests_total": server.requests_count}
+        evicted = {"idle_clients_evicted_total": server.evicted} if isinstance(server, Connections) else {}
+        return {**found, **evicted}
 
     async def drain(self, seconds: float) -> None:
         """Stop accepting, end each connection with its next answer, and wait for running requests up to ``seconds``.
@@ -92,9 +97,16 @@ async def listen_for_clients(
         auto_decompress=False,
         access_log=None,
         keepalive_timeout=idle,
+        most=_most_clients(),
         **_LIMITS,
     )
     return await _listen(web.ServerRunner(server, shutdown_timeout=_GRACE), listener)
+
+
+def _most_clients() -> int:
+    """Return how many clients may be connected: some descriptors are left to reach Elasticsearch by, and for files."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(limit // 2, limit - _RESERVED)
 
 
 async def listen_for_admin(app: web.Application, listener: Listener) -> RunningServer:

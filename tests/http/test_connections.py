@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 
 import pytest
 from aiohttp import web
@@ -135,6 +136,29 @@ async def test_a_read_on_a_connection_that_was_closed_meanwhile_is_sent_once_mor
         got = await say(sidecar.port, request("/_cat"))
     assert lines(got)[0] == lines(OK)[0]
     assert len(upstream.heads) == 3
+
+
+class ResetsAfterEach(Recorder):
+    """Answers the first request, and resets the connection of each further one on it."""
+
+    async def reply(self, writer: asyncio.StreamWriter) -> None:
+        """Answer or reset."""
+        if len(self.heads) != 2:
+            await super().reply(writer)
+            return
+        linger = struct.pack("ii", 1, 0)  # for no time: closing sends a reset
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize(("method", "status", "requests"), [("GET", b"200", 3), ("PUT", b"502", 2)])
+async def test_a_connection_that_is_reset_counts_as_closed(method: str, status: bytes, requests: int) -> None:
+    async with recording(ResetsAfterEach()) as upstream, sidecar_before(upstream.url) as sidecar:
+        await say(sidecar.port, request("/warm"))
+        got = await say(sidecar.port, request("/idx/_doc/1", method=method, body=b"{}"))
+    assert lines(got)[0].split()[1] == status
+    assert (b'"upstream_reset"' in got) == (status == b"502")
+    assert len(upstream.heads) == requests
 
 
 async def test_upstream_connections_are_reused() -> None:

@@ -90,6 +90,32 @@ async def test_the_same_answer_ended_properly_is_rescored(model: Path) -> None:
     assert b"\r\nX-Rescore: reranked; " in got
 
 
+class Stops(Recorder):
+    """Sends what it was given, and no more."""
+
+
+async def test_a_fetched_answer_that_stops_is_a_504(model: Path) -> None:
+    stops = Stops(_CHUNKED + _CHUNK)
+    async with (
+        recording(stops) as upstream,
+        sidecar_before(upstream.url, indices=_INDICES, model=model, read_timeout=0.2) as sidecar,
+    ):
+        got = await say(sidecar.port, _SEARCH)
+    assert lines(got)[0] == b"HTTP/1.1 504 Gateway Timeout"
+    assert b"\r\nX-Rescore: failed; reason=upstream_timeout\r\n" in got
+
+
+async def test_a_widened_answer_that_cannot_be_unpacked_leaves_the_client_its_own(model: Path) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n"
+    broken = Recorder(head + b"Content-Length: %d\r\n\r\n" % len(_HITS) + _HITS)
+    async with recording(broken) as upstream, sidecar_before(upstream.url, indices=_INDICES, model=model) as sidecar:
+        got = await say(sidecar.port, _SEARCH)
+    assert lines(got)[0] == b"HTTP/1.1 200 OK"
+    assert b"\r\nX-Rescore: passed; reason=unreadable_answer\r\n" in got
+    assert got.endswith(_HITS)
+    assert upstream.bodies[-1] == b'{"query":{"match":{"body":"fox"}}}'
+
+
 async def test_a_fetched_answer_that_never_ends_is_a_504_after_the_total_timeout(model: Path) -> None:
     async with (
         recording(Drips()) as upstream,

@@ -171,3 +171,22 @@ async def test_the_slowest_goes_first_and_one_that_keeps_up_never() -> None:
         with pytest.raises(UpstreamError, match="too many requests"):
             await stack.enter_async_context(places.one(Pace(lambda: None)))
     assert evicted == ["slower", "slow"]
+
+
+async def test_beyond_the_descriptors_that_clients_may_have_the_longest_idle_connection_makes_room(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sidecar.http.listener._most_clients", lambda: 4)
+    async with recording(Recorder()) as upstream, sidecar_before(upstream.url) as sidecar:
+        first = [await asyncio.open_connection("127.0.0.1", sidecar.port) for _ in range(4)]
+        reader, writer = first[0]  # the oldest, and the only one that is used
+        writer.write(request("/used").replace(b"Connection: close\r\n", b""))
+        await reader.readuntil(OK[-6:])
+        assert lines(await say(sidecar.port, request("/new")))[0] == lines(OK)[0]
+        assert await first[1][0].read() == b""
+        writer.write(request("/used-again"))
+        assert lines(await reader.read())[0] == lines(OK)[0]
+        assert sidecar.proxy_stats()["idle_clients_evicted_total"] == 1
+        for _, each in first:
+            each.close()
+    assert "idle connections are closed" in caplog.text

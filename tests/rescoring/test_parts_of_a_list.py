@@ -75,6 +75,8 @@ async def test_a_rest_without_a_shard_that_failed_loses_no_hit_of_the_other_shar
         ((400, {}), Reason.WIDENED_REFUSED),
         ({}, Reason.UNREADABLE_ANSWER),
         (UpstreamError("large", reason=Reason.ANSWER_TOO_LARGE), Reason.ANSWER_TOO_LARGE),
+        (UpstreamError("reset", reason=Reason.UPSTREAM_RESET), Reason.WIDENED_REFUSED),
+        (UpstreamError("cut", reason=Reason.UPSTREAM_CUT), Reason.WIDENED_REFUSED),
     ],
 )
 async def test_without_the_rest_of_a_page_the_client_s_request_goes_on(rest: Any, reason: Reason) -> None:

@@ -280,6 +280,6 @@ def _share_time(items: Sequence[Item], seconds: float) -> None:
 
 
 def _checked(logits: Logits, pairs: int) -> Logits:
-    if len(logits) != pairs or not np.isfinite(logits).all():
-        raise BackendFailed("the model's scores are not finite, or too few")
+    if np.ndim(logits) != 2 or len(logits) != pairs or not np.isfinite(logits).all():
+        raise BackendFailed("the model's scores are not finite, or not one row for each pair")
     return logits

@@ -330,11 +330,11 @@ async def test_a_model_that_raises_fails_its_batch_and_the_loop_goes_on(schedule
     assert gate.batches == [[1], [3]]
 
 
-@pytest.mark.parametrize("answer", [[[np.nan]], [[np.inf]], []], ids=["nan", "infinite", "too few"])
-async def test_unusable_scores_fail(scheduler: Scheduler, gate: Gate, answer: list[list[float]]) -> None:
+@pytest.mark.parametrize("answer", [[[np.nan]], [[np.inf]], [], [1.0]], ids=["nan", "infinite", "too few", "no rows"])
+async def test_unusable_scores_fail(scheduler: Scheduler, gate: Gate, answer: list[object]) -> None:
     gate.answer = np.array(answer, np.float32)
     gate.let()
-    with pytest.raises(BackendFailed, match="not finite, or too few"):
+    with pytest.raises(BackendFailed, match="not finite, or not one row for each pair"):
         await scheduler.submit([pair(1)], FOREVER).future
 
 

@@ -1,0 +1,1 @@
+"""Faults that are injected for real, what clients may see of each, and the laws that judge it: `scripts/faults`."""
