@@ -47,7 +47,14 @@ class Reason(StrEnum):
         "rescore_window",
         "`size` is above the `window_size` of a `rescore` that can lower scores: more hits would change the order",
     )
-    FILTER_PATH = "filter_path", "`filter_path` is longer than 4096 characters; Elasticsearch alone applies it"
+    SEARCH_PIPELINE = (
+        "search_pipeline",
+        "the search goes through a search pipeline, whose processors may count on the page; see `search_pipeline`",
+    )
+    FILTER_PATH = (
+        "filter_path",
+        "`filter_path` is longer than 4096 characters, or excludes, before OpenSearch; the server alone applies it",
+    )
     SLICED = "sliced", "slices are for reading everything in parallel"
     BAD_OVERRIDE = "bad_override", "an override is of the wrong type or name: a 400 that names it"
     TOO_MANY_SEARCHES = "too_many_searches", "an `_msearch` of more than 1000 searches"
@@ -103,7 +110,6 @@ class Reason(StrEnum):
     DEADLINE = "deadline", "rescoring took longer than `timeout`"
     QUEUE_FULL = "queue_full", "too many pairs are waiting"
     MODEL_ERROR = "model_error", "the model raised, or its scores were unusable"
-    SCORER_DOWN = "scorer_down", "with `workers`: the scoring process ended; it is started again"
     INTERNAL_ERROR = "internal_error", "a bug of ours; the log has the details"
     # failures to reach Elasticsearch: the client got a 502 or 504 that says why
     UPSTREAM_UNREACHABLE = "upstream_unreachable", "no connection to Elasticsearch: a 502 that says why"

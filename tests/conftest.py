@@ -14,7 +14,7 @@ from sidecar.config.model import Engine
 from sidecar.scoring.local.backends.ways import Ways, ways
 from sidecar.scoring.models.files import ModelFiles
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "elasticsearch"
+SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,16 +34,17 @@ def _forced_backend() -> Iterator[None]:
 
 
 @contextmanager
-def running_node(version: str, data: Path) -> Iterator[str]:
+def running_node(version: str, data: Path, product: str = "elasticsearch") -> Iterator[str]:
     """Run a node of this version; a failure to start fails the tests, it does not skip them."""
-    command: list[str | Path] = [SCRIPT, "--version", version, "--port", "0", "--data", data, "--background"]
+    script = SCRIPTS / product
+    command: list[str | Path] = [script, "--version", version, "--port", "0", "--data", data, "--background"]
     started = subprocess.run(command, capture_output=True, text=True, check=False)
     if started.returncode != 0:
-        pytest.fail(f"no Elasticsearch {version}: {started.stderr}", pytrace=False)
+        pytest.fail(f"no {product} {version}: {started.stderr}", pytrace=False)
     try:
         yield started.stdout.strip()
     finally:
-        subprocess.run([SCRIPT, "--stop", data], check=True)
+        subprocess.run([script, "--stop", data], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -61,4 +62,22 @@ def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 def elasticsearch_8_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an Elasticsearch 8.19 node."""
     with running_node("8.19.21", tmp_path_factory.mktemp("elasticsearch-8")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def opensearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an OpenSearch 3.x node, or of the one that SIDECAR_TEST_OPENSEARCH_URL names."""
+    given = os.environ.get("SIDECAR_TEST_OPENSEARCH_URL")
+    if given:
+        yield given
+        return
+    with running_node("3.8.0", tmp_path_factory.mktemp("opensearch-3"), "opensearch") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def opensearch_2_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an OpenSearch 2.19 node."""
+    with running_node("2.19.6", tmp_path_factory.mktemp("opensearch-2"), "opensearch") as url:
         yield url

@@ -19,7 +19,7 @@ import pytest
 
 from sidecar.app import Sidecar
 from sidecar.config.model import Config
-from sidecar.errors import BackendFailed, DeadlineExceeded, Overloaded, QueueFull, ScorerDown
+from sidecar.errors import BackendFailed, DeadlineExceeded, Overloaded, QueueFull
 from sidecar.reasons import Reason
 from sidecar.rescoring.endpoints import route
 from tests.http.conftest import Recorder, recording, request, say
@@ -95,6 +95,7 @@ CASES = (
     Case(Reason.RANK_WINDOW, body={"retriever": {"rrf": {"retrievers": [RETRIEVER], "rank_window_size": 5}}}),
     Case(Reason.KNN_SIZE, body={**MATCH, "knn": NEIGHBOURS, "from": 3, "size": 3}),
     Case(Reason.RESCORE_WINDOW, body={**MATCH, "rescore": {"window_size": 3, "query": {"score_mode": "min"}}}),
+    Case(Reason.SEARCH_PIPELINE, "/i/_search?search_pipeline=p"),
     Case(Reason.FILTER_PATH, "/i/_search?filter_path=" + ",".join(f"a{i}.*.**.b" for i in range(4000))),
     Case(Reason.SLICED, body={**MATCH, "slice": {"id": 0, "max": 2}}),
     Case(Reason.BAD_OVERRIDE, body={**MATCH, "ext": {"rescore": {"nope": 1}}}),
@@ -131,7 +132,6 @@ CASES = (
     Case(Reason.UPSTREAM_ERROR, reply=answered({"error": {}}, 404)),
     Case(Reason.DEADLINE, give=raising(DeadlineExceeded("late"))),
     Case(Reason.QUEUE_FULL, give=raising(QueueFull("full"))),
-    Case(Reason.SCORER_DOWN, give=raising(ScorerDown("gone"))),
     Case(Reason.MODEL_ERROR, give=raising(BackendFailed("broken"))),
     Case(Reason.INTERNAL_ERROR, give=raising(ZeroDivisionError("a bug"))),
     Case(Reason.UPSTREAM_UNREACHABLE, upstream={"urls": ["http://127.0.0.1:{free}"]}),
@@ -176,7 +176,7 @@ def free_port() -> int:
 
 def config(case: Case, url: str) -> Config:
     listener = {"host": "127.0.0.1", "port": 0}
-    upstream = {"urls": [url], **case.upstream}
+    upstream = {"urls": [url], "dialect": "elasticsearch", **case.upstream}
     upstream["urls"] = [each.replace("{free}", str(free_port())) for each in upstream["urls"]]
     indices = {"i": {"fields": ["t"], "window_size": 4, **case.mapping}, "j": {"fields": ["u"]}}
     settings = {"listen": listener, "admin": listener, "upstream": upstream, "indices": indices, **case.settings}

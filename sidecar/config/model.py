@@ -100,11 +100,17 @@ class Tls(Section):
     key_file: str | None = Field(None, description="PEM key of the client certificate.")
 
 
+DialectName = Literal["auto", "elasticsearch", "opensearch"]
+
+
 class Upstream(Section):
     """The Elasticsearch cluster behind the sidecar."""
 
     urls: tuple[BaseUrl, ...] = Field(
         (BaseUrl("http://localhost:9200"),), min_length=1, description="Base URLs, balanced."
+    )
+    dialect: DialectName = Field(
+        "auto", description="Whose protocol the cluster speaks; auto: what it says of itself on `GET /`."
     )
     tls: Tls = Field(default_factory=Tls, description="TLS to Elasticsearch.")
     connect_timeout: Duration = Field(5.0, description="Time to open a connection.")
@@ -241,6 +247,11 @@ class IndexMapping(Section):
     mode: Literal["rescore", "shadow", "split"] = Field("rescore", description="Answer rescored, beside, or for some.")
     split_percent: float = Field(50.0, ge=0, le=100, description="split: share of searches that are rescored.")
     split_header: str = Field("X-Opaque-Id", description="split: the header whose hash decides.")
+    search_pipeline: Literal["pass", "rescore"] = Field(
+        "pass",
+        description="Searches through a search pipeline of OpenSearch: left alone, or rescored, which its processors "
+        "must permit: they see the window instead of the page.",
+    )
     overrides: Overrides = Field(default_factory=Overrides, description="What requests may change.")
 
 
@@ -259,9 +270,6 @@ class Config(Section):
     upstream: Upstream = Field(default_factory=Upstream, description="The Elasticsearch cluster.")
     engine: Engine = Field(default_factory=Engine, description="The scoring engine.")
     indices: dict[str, IndexMapping] = Field(default_factory=dict, description="Mappings by name or pattern.")
-    workers: int | None = Field(
-        None, ge=1, le=1024, description="Processes that serve clients; unset: one a core where there is a GPU, else 1."
-    )
     shutdown: Shutdown = Field(default_factory=Shutdown, description="The end of the process.")
     on_failure: Literal["pass", "error"] = Field(
         "pass", description="When scoring fails: Elasticsearch's own answer, or a 503."

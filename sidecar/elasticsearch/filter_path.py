@@ -36,6 +36,12 @@ def too_long(filters: str | None) -> bool:
     return filters is not None and len(filters) > _LONGEST
 
 
+def excludes(filters: str | None) -> bool:
+    """Return whether filters hold any that OpenSearch applies in another way: exclusions, and names that are empty."""
+    given = (each.strip() for each in (filters or "").split(","))
+    return any(each.startswith("-") or each.endswith(".") for each in given)
+
+
 def apply(body: bytes, filters: str) -> bytes:
     """Return the filtered body; an empty object when nothing is left. What follows the value (`pretty`) stays.
 

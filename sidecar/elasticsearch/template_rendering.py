@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from sidecar.elasticsearch import filter_path
 from sidecar.elasticsearch.body_edits import with_flags
 from sidecar.elasticsearch.dialect import ELASTICSEARCH
-from sidecar.elasticsearch.json_bytes import members, whole
+from sidecar.elasticsearch.json_bytes import Edit, members, splice, whole
 from sidecar.elasticsearch.lenient_json import decode
 from sidecar.elasticsearch.request import SearchRequest, may_override
 from sidecar.elasticsearch.target import parameters
 
 RENDER: Final = ELASTICSEARCH.render
 _FLAGS = ("explain", "profile")
+_STATUS = b'{"status":200}'
 # Others, such as `size`, are read and then dropped with the empty search that the template replaces.
 _PARAMETERS = frozenset(
     {
@@ -57,7 +59,21 @@ def rendered(template: bytes, answer: bytes) -> bytes:
         raise ValueError("no template")
     # one line: a search of an `_msearch` must not hold newlines, and JSON has them only between tokens
     output = top["template_output"].of(answer).replace(b"\n", b" ").replace(b"\r", b" ")
-    return with_flags(output, {name: asked.get(name) is True for name in _FLAGS})
+    return with_flags(output, {name: asked.get(name) in (True, "true") for name in _FLAGS})
+
+
+def with_status(answer: bytes, filters: str | None) -> bytes:
+    """Return the answer to a search with a `status` at its end, where `filter_path`, ``filters``, leaves one.
+
+    Raises:
+        ValueError: ``answer`` is not an object.
+    """
+    told = _STATUS if filters is None else filter_path.apply(_STATUS, filters)
+    inner, end = told.strip()[1:-1], whole(answer).end - 1
+    if not inner:
+        return answer
+    comma = b"," if members(answer, whole(answer)) else b""
+    return splice(answer, [Edit(end, end, comma + inner)])
 
 
 def as_search(request: SearchRequest, body: bytes) -> SearchRequest:

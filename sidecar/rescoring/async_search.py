@@ -60,7 +60,7 @@ class SubmitAsyncSearch:
         return await with_mapping(call, self._services, self._matched)
 
     async def _matched(self, call: Call, match: Match) -> Outcome:
-        planned = await self._services.planner.plan(match, call.request, call.look_up)
+        planned = await self._services.planner.plan(match, call.request, call)
         if isinstance(planned, Reason):
             return passed(planned, call)
         if isinstance(planned, BadRequest):

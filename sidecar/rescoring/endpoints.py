@@ -27,6 +27,7 @@ ENDPOINTS: Final[tuple[Endpoint[Handler], ...]] = (
     Endpoint(name="async_search", path="_async_search", handler=SubmitAsyncSearch, methods=_POST),
     Endpoint(name="async_search_get", path="_async_search/*", handler=GetAsyncSearch, methods=_GET, index="none"),
     Endpoint(name="pit", path="_pit", handler=OpenPointInTime, methods=_POST, index="required"),
+    Endpoint(name="search_pit", path="_search/point_in_time", handler=OpenPointInTime, methods=_POST, index="required"),
     Endpoint(name="scroll", path="_search/scroll/**", handler=Reason.SCROLL),
     Endpoint(name="knn_search", path="_knn_search/**", handler=Reason.KNN_SEARCH),
     Endpoint(name="mvt", path="_mvt/**", handler=Reason.VECTOR_TILE),

@@ -73,6 +73,7 @@ def _body(groups: Mapping[tuple[str, str | None], Sequence[str]], plan: RescoreP
         "track_total_hits": False,
         "_source": False,
         **(hidden if plan.looked_up else _stored(plan)),
+        **plan.own,
     }
     return msgspec.json.encode(body if plan.pit is None else body | {"pit": plan.pit})
 

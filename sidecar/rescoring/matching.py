@@ -60,6 +60,11 @@ class Matcher:
             return None
         return await self._resolver.text_fields(match.expression, match.expand_wildcards, headers, look_up)
 
+    async def pipelines(self, match: Match, headers: Mapping[str, str], look_up: LookUp) -> frozenset[str] | None:
+        """Return the search pipelines of the matched indices, None where that is not known."""
+        expression = match.expression or _ALL
+        return await self._resolver.pipelines(expression, match.expand_wildcards, headers, look_up)
+
     async def call(self, call: Call) -> Match | Reason:
         """Match a single search."""
         return call.match or await self.unnamed(call.request, call, None, {})

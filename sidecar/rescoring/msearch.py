@@ -76,7 +76,7 @@ class MultiSearch:
         match = await matcher.named(sub, call, known) or await matcher.unnamed(request, call, sub, known)
         if isinstance(match, Reason):
             return match
-        return await self._services.planner.plan(match, request, call.look_up, len(call.request.body))
+        return await self._services.planner.plan(match, request, call, len(call.request.body))
 
     async def run(self, asked: Asked) -> Outcome:
         """Carry the plans out."""

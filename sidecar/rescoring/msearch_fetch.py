@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sidecar.elasticsearch import msearch_lines
@@ -29,6 +29,8 @@ from sidecar.rescoring.values import BadRequest
 Kind = TypeVar("Kind")
 _AT_A_TIME = 8
 _FILTER = frozenset({"filter_path"})
+_NOTHING = b'{"source":{"size":0,"track_total_hits":false,"terminate_after":1}}'
+_NOBODY = -1
 # Item errors that the search as it came would have, too.
 _FINAL_STATUSES = frozenset({401, 403, 404})
 
@@ -145,7 +147,7 @@ async def fetch_all(asked: Asked, clock: Clock) -> Fetched:
     await _complete(asked, fetched, deadlines)
     again = [i for i, reason in fetched.reasons.items() if reason != Reason.UPSTREAM_ERROR]
     try:
-        await _take(await _ask({i: asked.original(i) for i in again}, asked.call), fetched)
+        await _take(await _ask({i: asked.original(i) for i in again}, asked), fetched)
     except UpstreamError as problem:
         raise UnusableError(Reason.WIDENED_REFUSED) from problem
     return fetched
@@ -158,7 +160,7 @@ async def _windows(asked: Asked, clock: Clock) -> tuple[Fetched, Mapping[int, De
     sent = [i for i, planned in enumerate(asked.plans) if not isinstance(planned, BadRequest)]
     lines = await aside(len(asked.call.request.body), lambda: {i: asked.widened(i) for i in sent})
     longest = max((plan.settings.timeout for plan in widened.values()), default=EVER)
-    answers = await _ask(lines, asked.call, longest)
+    answers = await _ask(lines, asked, longest)
     fetched.answered = clock() - max((upstream.reading for upstream, _ in answers), default=0.0)
     taking = _take_apart(answers, widened, fetched)
     if not widened:
@@ -216,13 +218,15 @@ def _take_window(i: int, first: FirstStage | Reason, fetched: Fetched) -> None:
         fetched.reasons[i] = first
 
 
-async def _ask(lines: Mapping[int, Line], call: Call, within: float = EVER) -> Answers:
+async def _ask(lines: Mapping[int, Line], asked: Asked, within: float = EVER) -> Answers:
     """Ask for searches, all of one target in one request."""
+    call = asked.call
     answers: Answers = []
     for target in dict.fromkeys(line.target for line in lines.values()):
         group = {i: line for i, line in lines.items() if line.target == target}
-        sent = _request(list(group.values()))
-        answers.append((await call.fetch(call.request.method, *sent, within=within), list(group)))
+        sent = group if target == asked.search_target else _beside(group)
+        upstream = await call.fetch(call.request.method, *_request(list(sent.values())), within=within)
+        answers.append((upstream, list(sent)))
     return answers
 
 
@@ -232,10 +236,15 @@ def _request(lines: Sequence[Line]) -> tuple[str, bytes]:
     return with_parameters(lines[0].target, _FILTER, {}), body
 
 
+def _beside(group: Mapping[int, Line]) -> Mapping[int, Line]:
+    """Return templates with one that can be rendered: Elasticsearch refuses a request of which none can be."""
+    return {**group, _NOBODY: replace(next(iter(group.values())), body=_NOTHING)}
+
+
 async def _take(answers: Answers, fetched: Fetched) -> None:
     for upstream, wanted in answers:
         found = await _items(upstream, len(wanted))
-        fetched.items.update({i: found.item(at) for at, i in enumerate(wanted)})
+        fetched.items.update({i: found.item(at) for at, i in enumerate(wanted) if i != _NOBODY})
         if fetched.upstream is None:
             fetched.upstream, fetched.envelope = upstream, found
 

@@ -1,4 +1,4 @@
-"""`_pit`: opened by Elasticsearch; what becomes of searches in it is told already."""
+"""`_pit` and `_search/point_in_time`: opened by Elasticsearch; what becomes of searches in it is told already."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from sidecar.rescoring.services import Services
 
 
 class _Opened(msgspec.Struct):
-    id: str
+    id: str = ""
+    pit_id: str = ""
 
 
 class OpenPointInTime:
-    """Answers `_pit`."""
+    """Answers both."""
 
     def __init__(self, services: Services) -> None:
         self._matcher = services.matcher
@@ -39,7 +40,8 @@ class OpenPointInTime:
             opened = decode(upstream.body, _Opened) if upstream.status == 200 else None
         except ValueError:
             opened = None
-        if opened is None:
+        name = "" if opened is None else opened.id or opened.pit_id
+        if not name:
             return Reason.UPSTREAM_ERROR if upstream.status != 200 else Reason.PIT_UNKNOWN
-        found = await self._matcher.point_in_time(opened.id, call)
+        found = await self._matcher.point_in_time(name, call)
         return Reason.PIT_OPEN if isinstance(found, Match) else found

@@ -10,12 +10,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.client_search import ClientSearch, UpstreamSearch
+from sidecar.elasticsearch.dialect import ELASTICSEARCH, Dialect
 from sidecar.elasticsearch.media_types import json_body
 from sidecar.elasticsearch.request import SearchBody, SearchRequest
 from sidecar.reasons import Reason
@@ -36,7 +37,8 @@ class RescorePlan:
 
     ``highlight_tags`` mark the highlighted words in its answer.
     ``looked_up`` are the fields whose texts are fetched in a search of their own, in the point in time ``pit`` where
-    the client's is in one (see `lookup`). ``caller`` is who shares the model with others.
+    the client's is in one (see `lookup`). ``own`` are members of searches of our own. ``caller`` is who shares the
+    model with others.
     """
 
     pattern: str
@@ -48,6 +50,7 @@ class RescorePlan:
     highlight_tags: tuple[str, ...]
     looked_up: tuple[str, ...] = ()
     pit: Any = None
+    own: Mapping[str, str] = field(default_factory=dict)
     filter_path: str | None = None
     caller: bytes = b""
 
@@ -93,6 +96,7 @@ def plan(
     pattern: str,
     fusions: Mapping[str | None, Fusion],
     fields: TextFields | None = None,
+    dialect: Dialect = ELASTICSEARCH,
 ) -> RescorePlan | Reason | BadRequest:
     """Plan one search on an index that ``mapping`` covers.
 
@@ -102,6 +106,7 @@ def plan(
         pattern: what the mapping is configured under.
         fusions: the one that fits each model, by its name in `engine.models`; None is the default model's.
         fields: tells which clauses hold text.
+        dialect: of the server that is asked.
     """
     refused = _body_refused(request)
     if refused is not None:
@@ -113,7 +118,8 @@ def plan(
     chosen = overrides(search.ext, request.headers, mapping, fusions)
     if isinstance(chosen, BadRequest):
         return chosen
-    return _plan(request, search, chosen, mapping, pattern, fields or TextFields(mapping))
+    planned = _plan(request, search, chosen, mapping, pattern, fields or TextFields(mapping))
+    return replace(planned, own=dialect.own) if isinstance(planned, RescorePlan) else planned
 
 
 def _body_refused(request: SearchRequest) -> Reason | None:
@@ -141,7 +147,8 @@ def _plan(
     if not chosen.enabled:
         return Reason.DISABLED
     params = request.params
-    page = unsuitable(request.headers, search.value, params) or _page(search.value, params, chosen)
+    pipelines = mapping.search_pipeline == "rescore"
+    page = unsuitable(request.headers, search.value, params, pipelines=pipelines) or _page(search.value, params, chosen)
     if isinstance(page, Reason):
         return page
     text = chosen.query or query_text(search.value, params, mapping.query_paths, fields)

@@ -12,16 +12,21 @@ from dataclasses import replace
 
 from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
+from sidecar.elasticsearch.dialect import Dialect
+from sidecar.elasticsearch.filter_path import excludes
 from sidecar.elasticsearch.request import SearchRequest
 from sidecar.elasticsearch.upstream import LookUp
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
+from sidecar.rescoring.call import Call
 from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.matching import Matcher
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.plan import RescorePlan, plan
 from sidecar.rescoring.query_text.text_fields import TextFields
 from sidecar.rescoring.resolver import caller
+from sidecar.rescoring.server import Server
+from sidecar.rescoring.unsuitable import leaves_pipeline
 from sidecar.rescoring.values import BadRequest
 
 Planned = RescorePlan | Reason | BadRequest
@@ -30,28 +35,46 @@ Planned = RescorePlan | Reason | BadRequest
 class Planner:
     """Long-lived. ``fusions`` are the ones that fit the models, by name in `engine.models`; None is the default's."""
 
-    def __init__(self, matcher: Matcher, pipeline: Pipeline, fusions: Mapping[str | None, Fusion]) -> None:
+    def __init__(
+        self, matcher: Matcher, server: Server, pipeline: Pipeline, fusions: Mapping[str | None, Fusion]
+    ) -> None:
         self._matcher = matcher
+        self._server = server
         self._pipeline = pipeline
         self._fusions = fusions
 
-    async def plan(self, match: Match, request: SearchRequest, look_up: LookUp, whole: int = 0) -> Planned:
-        """Plan one search, which may be one of several in a body of ``whole`` bytes."""
-        planned = await self._plan(match, request, look_up, max(whole, len(request.body), len(request.target)))
+    async def plan(self, match: Match, request: SearchRequest, call: Call, whole: int = 0) -> Planned:
+        """Plan one search of a call, which may be one of several in a body of ``whole`` bytes."""
+        dialect = await self._server.dialect(call.look_up)
+        if dialect.pipelines and await self._piped(match, request, call.look_up):
+            return Reason.SEARCH_PIPELINE
+        if not dialect.exclusions and excludes(call.request.params.get("filter_path")):
+            return Reason.FILTER_PATH
+        size = max(whole, len(request.body), len(request.target))
+        planned = await self._plan(match, request, call.look_up, size, dialect)
         if not isinstance(planned, RescorePlan):
             return planned
         planned = replace(planned, caller=_caller(request))
         return control(match.mapping, request.headers) or self._pipeline.refusal(planned) or planned
 
-    async def _plan(self, match: Match, request: SearchRequest, look_up: LookUp, size: int) -> Planned:
+    async def _piped(self, match: Match, request: SearchRequest, look_up: LookUp) -> bool:
+        """Return whether the indices send a search through a search pipeline, or may do so."""
+        if match.mapping.search_pipeline == "rescore" or not leaves_pipeline(request):
+            return False
+        found = await self._matcher.pipelines(match, request.headers, look_up)
+        return found is None or bool(found)
+
+    async def _plan(
+        self, match: Match, request: SearchRequest, look_up: LookUp, size: int, dialect: Dialect
+    ) -> Planned:
         """Plan, and once more with the types of the fields where the text depends on them."""
-        fields = TextFields(match.mapping)
-        planned = await aside(size, plan, request, match.mapping, match.pattern, self._fusions, fields)
+        fields, fusions = TextFields(match.mapping), self._fusions
+        planned = await aside(size, plan, request, match.mapping, match.pattern, fusions, fields, dialect)
         analysed = await self._matcher.text_fields(match, request.headers, look_up) if fields.unsure else None
         if analysed is None:
             return planned
         fields = TextFields(match.mapping, analysed)
-        return await aside(size, plan, request, match.mapping, match.pattern, self._fusions, fields)
+        return await aside(size, plan, request, match.mapping, match.pattern, fusions, fields, dialect)
 
 
 def _caller(request: SearchRequest) -> bytes:

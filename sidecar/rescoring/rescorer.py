@@ -27,11 +27,14 @@ from sidecar.rescoring.outcome import FAILURE, Outcome, Passed, Rejected, failur
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.planning import Planner
 from sidecar.rescoring.search import RankEvaluation, Search
+from sidecar.rescoring.server import Server
 from sidecar.rescoring.services import Handler, Services
 from sidecar.rescoring.shadow import Shadow
 from sidecar.scoring.scorer import Scorer
 
 _MAX_SUBMITTED = 64 << 20
+_NOTHING_MAPPED = 2.0
+"""Seconds for a template to be rendered that may hold our `ext.rescore`, where no mapping has a `timeout`."""
 _log = logging.getLogger("sidecar.rescorer")
 
 
@@ -51,9 +54,11 @@ class Rescorer:
         self._shadow = Shadow(scorer, observer, clock)
         pipeline = Pipeline(scorer, clock)
         self.breakers = pipeline.breakers
+        server = Server(config.upstream.dialect)
         services = Services(
             matcher=self._matcher,
-            planner=Planner(self._matcher, pipeline, config.engine.fusions()),
+            planner=Planner(self._matcher, server, pipeline, config.engine.fusions()),
+            server=server,
             pipeline=pipeline,
             shadow=self._shadow,
             submitted=ByteCache(_MAX_SUBMITTED),
@@ -130,7 +135,7 @@ class Rescorer:
 
     def _look_up(self, incoming: Incoming, config: Config) -> LookUp:
         """Return what asks Elasticsearch for what a plan needs, as long as a search may take that is rescored."""
-        longest = max((mapping.timeout for mapping in config.indices.values()), default=0.0)
+        longest = max((mapping.timeout for mapping in config.indices.values()), default=_NOTHING_MAPPED)
         deadline = Deadline(self._clock() + longest, self._clock)
 
         async def look_up(method: str, target: str, body: bytes | None) -> UpstreamAnswer:

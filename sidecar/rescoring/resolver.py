@@ -28,13 +28,21 @@ _MAX_BYTES = 16 << 20
 _LONGEST_EXPRESSION = 4096  # what Elasticsearch takes of a whole request line by default
 _NAME = 50  # bytes of a name besides its characters, about
 # An index of a data stream: the stream's name is what a configuration says. Source: "Data streams", backing indices.
-_BACKING = re.compile(r"^\.ds-(.+)-\d{4}\.\d{2}\.\d{2}-\d{6}$")
+# Elasticsearch's have a date, OpenSearch's have none.
+_BACKING = re.compile(r"^\.ds-(.+?)(?:-\d{4}\.\d{2}\.\d{2})?-\d{6}$")
 # The types whose fields are analysed; some are reported as their family, `text`.
 _TEXT_TYPES = "text,match_only_text,search_as_you_type,semantic_text,annotated_text,pattern_text"
 _MAX_TEXT_FIELDS = 1000
+# Source: OpenSearch documentation, "Default search pipeline".
+_PIPELINE = "index.search.default_pipeline"
+_NO_PIPELINE = "_none"
 # Refusals that asking again would meet, too; all others may be of this one moment.
 _FINAL_STATUSES = frozenset({400, 401, 403, 404})
-_CALLER_HEADERS = ("authorization", "es-security-runas-user", "x-found-cluster")
+# Who asks, in Elastic's and in OpenSearch's words: credentials, impersonation, identities that a proxy before us gives.
+_CALLER_HEADERS = (
+    *("authorization", "es-security-runas-user", "x-found-cluster"),
+    *("opendistro_security_impersonate_as", "x-proxy-user", "x-proxy-roles", "securitytenant", "cookie"),
+)
 
 
 class _Failure(msgspec.Struct):
@@ -44,6 +52,10 @@ class _Failure(msgspec.Struct):
 class _Searched(msgspec.Struct):
     indices: list[str] = []
     failures: list[_Failure] = []
+
+
+class _Settings(msgspec.Struct):
+    settings: dict[str, str] = {}
 
 
 class _Capabilities(msgspec.Struct):
@@ -87,6 +99,15 @@ class IndexResolver:
         query = f"?fields=*&types={_TEXT_TYPES}&filter_path=fields.*.*.type,failures.indices"
         target = f"/{_quoted(expression)}/_field_caps{query}{_options(expand)}"
         return await self._known_or_asked(target, _text_fields, headers, look_up)
+
+    async def pipelines(
+        self, expression: str, expand: str | None, headers: Mapping[str, str], look_up: LookUp
+    ) -> frozenset[str] | None:
+        """Return the search pipelines that the indices add to their searches, None when OpenSearch does not say."""
+        if len(expression) > _LONGEST_EXPRESSION:
+            return None
+        target = f"/{_quoted(expression)}/_settings/{_PIPELINE}?flat_settings=true{_options(expand)}"
+        return await self._known_or_asked(target, _pipelines, headers, look_up)
 
     async def _known_or_asked(
         self, target: str, read: Callable[[bytes], Said[_Answer]], headers: Mapping[str, str], look_up: LookUp
@@ -145,6 +166,11 @@ def _text_fields(body: bytes) -> Said[frozenset[str]]:
     found = decode(body, _Capabilities)
     fields = frozenset(found.fields)
     return (fields if len(fields) <= _MAX_TEXT_FIELDS else None), not found.failures
+
+
+def _pipelines(body: bytes) -> Said[frozenset[str]]:
+    found = {index.settings.get(_PIPELINE, _NO_PIPELINE) for index in decode(body, dict[str, _Settings]).values()}
+    return frozenset(found - {_NO_PIPELINE}), True
 
 
 def _names(body: bytes) -> Said[tuple[str, ...]]:

@@ -42,7 +42,7 @@ class Search:
 
     async def matched(self, call: Call, match: Match) -> Outcome:
         """Answer one search whose mapping is known."""
-        planned = await self._services.planner.plan(match, call.request, call.look_up)
+        planned = await self._services.planner.plan(match, call.request, call)
         if isinstance(planned, Reason):
             return passed(planned, call)
         if isinstance(planned, BadRequest):

@@ -12,6 +12,7 @@ from sidecar.rescoring.outcome import Outcome
 from sidecar.rescoring.pipeline import Pipeline
 from sidecar.rescoring.plan import RescorePlan
 from sidecar.rescoring.planning import Planner
+from sidecar.rescoring.server import Server
 from sidecar.rescoring.shadow import Shadow
 
 
@@ -22,6 +23,7 @@ class Services:
     Attributes:
         matcher: finds the mapping of a search.
         planner: plans searches.
+        server: knows what the server behind the sidecar speaks.
         pipeline: scores first stages and applies the scores.
         shadow: compares beside the answer.
         submitted: the plans of async searches, by their ids.
@@ -29,6 +31,7 @@ class Services:
 
     matcher: Matcher
     planner: Planner
+    server: Server
     pipeline: Pipeline
     shadow: Shadow
     submitted: ByteCache[RescorePlan]

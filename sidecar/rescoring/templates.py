@@ -19,7 +19,7 @@ from sidecar.rescoring.call import Call
 from sidecar.rescoring.matching import Known
 from sidecar.rescoring.msearch import MOST_SEARCHES, MultiSearch, split
 from sidecar.rescoring.msearch_fetch import Asked
-from sidecar.rescoring.outcome import Outcome, Passed, answered, passed
+from sidecar.rescoring.outcome import Answered, Outcome, Passed, answered, passed
 from sidecar.rescoring.planning import Planned
 from sidecar.rescoring.search import Search
 from sidecar.rescoring.services import Services
@@ -32,6 +32,7 @@ class SearchTemplate:
 
     def __init__(self, services: Services) -> None:
         self._search = Search(services)
+        self._server = services.server
 
     async def __call__(self, call: Call) -> Outcome:
         """Answer one template search."""
@@ -42,7 +43,19 @@ class SearchTemplate:
         if isinstance(search, Reason):
             return passed(unmatched or search, call)
         outcome = await self._search(replace(call, request=search))
-        return await _sent(outcome, search, call) if isinstance(outcome, Passed) else outcome
+        if isinstance(outcome, Passed):
+            return await _sent(outcome, search, call)
+        dialect = await self._server.dialect(call.look_up)
+        return await _of_template(outcome, call) if dialect.template_status else outcome
+
+
+async def _of_template(outcome: Outcome, call: Call) -> Outcome:
+    """Return the answer to a search as OpenSearch answers a template."""
+    if not isinstance(outcome, Answered) or outcome.status != 200:
+        return outcome
+    filters = call.request.params.get("filter_path")
+    body = await aside(len(outcome.body), template_rendering.with_status, outcome.body, filters)
+    return replace(outcome, body=body)
 
 
 async def _as_search(call: Call) -> SearchRequest | Reason:
@@ -104,7 +117,7 @@ class MultiSearchTemplate:
         match = match or await matcher.unnamed(request, call, sub, known)
         if isinstance(match, Reason):
             return request, match
-        return request, await self._services.planner.plan(match, request, call.look_up)
+        return request, await self._services.planner.plan(match, request, call)
 
 
 async def _render(template: bytes, call: Call) -> bytes | None:

@@ -7,21 +7,28 @@ from typing import Any
 
 from sidecar.elasticsearch.filter_path import too_long
 from sidecar.elasticsearch.media_types import json_answer
+from sidecar.elasticsearch.request import SearchRequest
 from sidecar.elasticsearch.source_filter import names
 from sidecar.reasons import Reason
 
+NO_PIPELINE = "_none"
 
-def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapping[str, str]) -> Reason | None:
+
+def unsuitable(
+    headers: Mapping[str, str], body: Mapping[str, Any], params: Mapping[str, str], *, pipelines: bool = False
+) -> Reason | None:
     """Return the reason why a search stays as it is, or None.
 
     Args:
         headers: the request's headers with lower-case names.
         body: the decoded body.
         params: the decoded query parameters.
+        pipelines: whether searches that name a search pipeline are rescored.
     """
     checks = {
         Reason.SCROLL: "scroll" in params,
         Reason.SEARCH_AFTER: "search_after" in body or "search_after" in _standard(body),
+        Reason.SEARCH_PIPELINE: not pipelines and names_pipeline(body, params),
         Reason.SLICED: "slice" in body,
         Reason.SORTED: _sorted(body, params),
         Reason.STORED_FIELDS_NONE: "_none_" in names(body.get("stored_fields")) + names(params.get("stored_fields")),
@@ -30,6 +37,27 @@ def unsuitable(headers: Mapping[str, str], body: Mapping[str, Any], params: Mapp
         Reason.ANSWER_FORMAT: not json_answer(headers.get("accept"), params.get("format")),
     }
     return next((reason for reason, holds in checks.items() if holds), None)
+
+
+def names_pipeline(body: Mapping[str, Any], params: Mapping[str, str]) -> bool:
+    """Return whether a search names a search pipeline of OpenSearch, or brings one along."""
+    return _pipeline(body, params) not in (None, NO_PIPELINE)
+
+
+def _pipeline(body: Mapping[str, Any], params: Mapping[str, str]) -> Any:
+    """Return the pipeline of a search, None where it leaves that to its indices; the parameter wins."""
+    return params.get("search_pipeline", body.get("search_pipeline"))
+
+
+def leaves_pipeline(request: SearchRequest) -> bool:
+    """Return whether a search goes through the search pipeline of its indices, if they have one.
+
+    A search in a point in time names no indices.
+    """
+    try:
+        return request.pit is None and _pipeline(request.search.value, request.params) is None
+    except ValueError:
+        return True
 
 
 def _standard(body: Mapping[str, Any]) -> Mapping[str, Any]:

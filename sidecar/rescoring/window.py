@@ -116,6 +116,8 @@ def _members(body: Any) -> Iterator[tuple[str, Any]]:
 def _sized(name: str, clause: Any) -> bool:
     if name == "knn":
         return any("field" in item and item.get("k") is None for item in _objects(clause))
+    if name == "hybrid":  # OpenSearch's, of which each part finds as many hits as are asked for
+        return any("queries" in item and item.get("pagination_depth") is None for item in _objects(clause))
     if name == "semantic":
         return any("field" in item for item in _objects(clause))
     return name == "wrapper" and isinstance(clause, dict) and _wrapped(clause.get("query"))

@@ -36,6 +36,8 @@ class StandIn:
         self.seen.append(request.path)
         body = await request.read()
         words = [word for word in request.path.split("/") if word]
+        if not words:
+            return await self._node(request.method, request.path_qs, body)
         if words[-2:] == ["_render", "template"]:
             return self._render(body)
         if words[-2:] == ["_search", "template"]:

@@ -56,7 +56,8 @@ async def ask(sidecar: Sidecar, method: str, path: str, data: bytes | None = Non
 async def test_a_template_is_answered_as_the_search_it_is_rendered_to(sidecar: Sidecar, stand_in: StandIn) -> None:
     status, outcome, got = await post(sidecar, "/articles/_search/template", TEMPLATE)
     assert (status, outcome.partition(";")[0]) == (200, "reranked")
-    assert stand_in.seen[-3:-1] == ["/_render/template", "/articles/_search"]  # and its texts are looked up
+    told = [path for path in stand_in.seen if path != "/"]
+    assert told[-3:-1] == ["/_render/template", "/articles/_search"]  # and its texts are looked up
     alone = (await post(sidecar, "/articles/_search", FOX))[2]
     assert settled(got) == settled(alone)
     scores = [hit["_score"] for hit in got["hits"]["hits"]]

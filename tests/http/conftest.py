@@ -95,7 +95,9 @@ async def sidecar_before(
     """Run a sidecar; without ``model`` none is loaded: what is proxied needs none."""
     listener = {"host": "127.0.0.1", "port": 0}
     settings: dict[str, Any] = {"listen": listener, "admin": listener, "engine": {"model": str(model or "bundled")}}
-    config = Config.model_validate(settings | {"upstream": {"urls": urls, **upstream}, "indices": indices or {}})
+    config = Config.model_validate(
+        settings | {"upstream": {"urls": urls, "dialect": "elasticsearch", **upstream}, "indices": indices or {}}
+    )
     sidecar = Sidecar(config)
     try:
         await sidecar.start()

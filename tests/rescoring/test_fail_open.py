@@ -80,7 +80,10 @@ def rescorer(model: GivenScorer, **settings: Any) -> tuple[Watched, Told]:
     mapping = settings.pop("mapping", {})
     told = Told()
     clock = settings.pop("clock", time.monotonic)
-    config = {"indices": {"i": {"fields": ["t"], "window_size": 4, **mapping}}} | settings
+    config = {
+        "upstream": {"dialect": "elasticsearch"},
+        "indices": {"i": {"fields": ["t"], "window_size": 4, **mapping}},
+    } | settings
     return Watched(Rescorer(Config.model_validate(config), model, told, clock), told), told
 
 

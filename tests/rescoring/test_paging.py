@@ -41,7 +41,10 @@ class Node:
 
 
 def _with(fusion: str, **mapping: Any) -> dict[str, Any]:
-    return {"indices": {"i": {"fields": ["t"], "fusion": fusion, **mapping}}}
+    return {
+        "upstream": {"dialect": "elasticsearch"},
+        "indices": {"i": {"fields": ["t"], "fusion": fusion, **mapping}},
+    }
 
 
 _JSON = {"content-type": "application/json"}
@@ -71,7 +74,9 @@ async def test_pages_join_to_elasticsearchs_list_with_its_window_permuted(
     scores: list[float], window: int, size: int
 ) -> None:
     scorer = GivenScorer(lambda request: [scores[int(text)] for text in request.documents])
-    config = Config.model_validate({"indices": {"i": {"fields": ["t"], "window_size": window}}})
+    config = Config.model_validate(
+        {"upstream": {"dialect": "elasticsearch"}, "indices": {"i": {"fields": ["t"], "window_size": window}}}
+    )
     which = Rescorer(config, scorer, Told())
     node = Node(len(scores))
     pages = [await _page(which, node, start, size) for start in range(0, len(scores) + size, size)]

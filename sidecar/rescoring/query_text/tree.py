@@ -35,6 +35,7 @@ _WRAPPERS: Final = {
     "pinned": frozenset({"organic", "retriever"}),
     "rule": frozenset({"organic", "retriever"}),
     "rule_query": frozenset({"organic"}),
+    "hybrid": frozenset({"queries"}),
     # retrievers; `{"retriever": {...}, "weight": 2}` and `{"query": {...}}` are entries of their lists
     "standard": frozenset({"query"}),
     "rescorer": frozenset({"retriever"}),
@@ -121,11 +122,17 @@ def _wrapped(clause: Mapping[str, Any], fields: TextFields, depth: int) -> Itera
     yield from _walk(inner, fields, depth)
 
 
+def _template(clause: Mapping[str, Any], fields: TextFields, depth: int) -> Iterator[str]:
+    """Read OpenSearch's `template`: a query in which a search pipeline replaces `${name}`, which is no text."""
+    yield from (text for text in _walk(clause, fields, depth) if "${" not in text)
+
+
 _COMPOUNDS: Final[Mapping[str, Callable[[Mapping[str, Any], TextFields, int], Iterator[str]]]] = {
     "rrf": _fused,
     "linear": _fused,
     "text_similarity_reranker": _reranked,
     "wrapper": _wrapped,
+    "template": _template,
 }
 
 
@@ -237,6 +244,13 @@ def _vectors(knn: Any) -> Iterator[str]:
             yield from strings(embedding.get("model_text"))
 
 
+def _embedded(clause: Mapping[str, Any], fields: TextFields) -> Iterator[str]:
+    """Read OpenSearch's `neural` and `neural_sparse`: fields of vectors count whatever their name."""
+    for value in clause.values():
+        if isinstance(value, dict):
+            yield from strings(value.get("query_text"))
+
+
 _TEXTS: Final[Mapping[str, _Reader]] = {
     "match": _by_field("query"),
     "match_phrase": _by_field("query"),
@@ -245,6 +259,8 @@ _TEXTS: Final[Mapping[str, _Reader]] = {
     "text_expansion": _by_field("model_text"),
     "common": _by_field("query"),
     "semantic": _with_field,
+    "neural": _embedded,
+    "neural_sparse": _embedded,
     "sparse_vector": _with_field,
     "multi_match": _multi_match,
     "combined_fields": _multi_match,
