@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
-import resource
-import sys
-from collections.abc import AsyncIterator, Iterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from sidecar.config.model import Config, IndexMapping
 from sidecar.config.reload import NOTHING_MAPPED, ConfigSource
 from sidecar.errors import ModelError
 from sidecar.http.client import Upstream
-from sidecar.http.listener import RunningServer, listen_for_admin, listen_for_clients
+from sidecar.http.listener import Listen, RunningServer, listen_for_admin, listen_for_clients, take_from_another
 from sidecar.http.proxy import Handler
+from sidecar.lifetime import leave_alone_what_stays, run_until_stopped
 from sidecar.observing import logs
 from sidecar.observing.line_writer import LineWriter
 from sidecar.observing.metrics import Metrics
@@ -33,12 +32,8 @@ from sidecar.scoring.local.engine import Engine
 from sidecar.scoring.scorer import Scorer
 from sidecar.serving.admin import make_admin_app
 from sidecar.serving.own_loop import OwnLoop
-from sidecar.signals import leave, on_stop
+from sidecar.signals import leave
 
-_TURN = 0.001
-"""Seconds that a thread computes before the event loop, if it waits, has its turn; Python's own are 5 ms."""
-_COLLECTOR = (50_000, 20, 50)
-"""Objects, and collections of the younger generations, between two collections; Python's own are (700, 10, 10)."""
 _log = logging.getLogger("sidecar")
 _ORDERLY = 1.0
 """Seconds of the grace period that are kept for the engine's end."""
@@ -85,15 +80,30 @@ class Sidecar:
             StartupError: a port is taken.
         """
         await self._start_admin()  # it answers until the very end: what is started first is closed last
+        clients = await self._start_clients(listen_for_clients)
+        self.port = clients.port
+        _log.info("listening on %s", clients.name)
+
+    async def start_taking(self) -> None:
+        """Be ready for connections that another process accepted, without listeners of our own."""
+        await self._start_clients(take_from_another)
+
+    async def _start_clients(self, listen: Listen) -> RunningServer:
         await self.upstream.start()
         self._stack.push_async_callback(self.upstream.close)
         self._stack.push_async_callback(self._unload)
         self._stack.push_async_callback(self.rescorer.close)
-        clients = await listen_for_clients(Handler(self.upstream, self.rescorer, self.observer), self.config.listen)
+        clients = await listen(Handler(self.upstream, self.rescorer, self.observer), self.config.listen)
         self._clients = clients
         self._stack.push_async_callback(clients.close)
-        self.port = clients.port
-        _log.info("listening on %s", clients.name)
+        return clients
+
+    async def take(self, connection: socket.socket) -> None:
+        """Serve a client whose connection another process accepted."""
+        if self._clients is None:
+            connection.close()
+        else:
+            await self._clients.take(connection)
 
     async def _start_admin(self) -> None:
         """Start the admin listener on a loop of its own, which also watches over this one."""
@@ -117,22 +127,10 @@ class Sidecar:
         self._loading = True
         await self.scorer.start()
         _log.info("model ready", extra={"fields": self.scorer.describe()})
-        for line in self._expectations():
+        for line in expectations(self.config, self.scorer.describe()):
             _log.info(line)
         for pattern, fusion in self.config.fusions_told().items():
             _log.info("%s: fusion %s", pattern, fusion)
-
-    def _expectations(self) -> Iterator[str]:
-        """Say of each model whose speed is known what the mappings' searches can expect, the most hurried one's."""
-        for name, told in self.scorer.describe().items():
-            used = [mapping for mapping in self.config.indices.values() if self._model(mapping) == name]
-            hurried = min(used, key=lambda mapping: mapping.timeout, default=None)
-            if hurried is not None and "tokens_per_second" in told:
-                yield expectation(name, told["tokens_per_second"], hurried.window_size, hurried.timeout)
-
-    def _model(self, mapping: IndexMapping) -> str:
-        engine = self.config.engine
-        return engine.model if mapping.model is None else engine.models[mapping.model].model
 
     async def _unload(self) -> None:
         if self._loading:
@@ -160,6 +158,11 @@ class Sidecar:
         self._stopping = True
         _log.info("stopping", extra={"fields": {"delay": settings.delay, "grace_period": settings.grace_period}})
         await asyncio.sleep(settings.delay)
+        await self.drain_clients()
+
+    async def drain_clients(self) -> None:
+        """Stop listening, and let running requests end."""
+        settings = self.config.shutdown
         if self._clients is not None:
             await self._clients.drain(max(settings.grace_period - _ORDERLY, settings.grace_period / 2))
 
@@ -174,6 +177,19 @@ class Sidecar:
         host = self.config.listen.host
         scheme = "http" if self.config.listen.tls is None else "https"
         return f"{scheme}://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self.port}"  # noqa: S104
+
+
+def expectations(config: Config, described: Mapping[str, Any]) -> Iterator[str]:
+    """Say of each model whose speed is known what the mappings' searches can expect, the most hurried one's."""
+    for name, told in described.items():
+        used = [mapping for mapping in config.indices.values() if _model(mapping, config) == name]
+        hurried = min(used, key=lambda mapping: mapping.timeout, default=None)
+        if hurried is not None and "tokens_per_second" in told:
+            yield expectation(name, told["tokens_per_second"], hurried.window_size, hurried.timeout)
+
+
+def _model(mapping: IndexMapping, config: Config) -> str:
+    return config.engine.model if mapping.model is None else config.engine.models[mapping.model].model
 
 
 @contextlib.asynccontextmanager
@@ -194,30 +210,9 @@ def serve(config: Config, reload: ConfigSource | None = None, *, require_model: 
     Raises:
         StartupError: a port is taken, or ``require_model`` is set and the model is not available.
     """
-    writer = logs.configure(config.log_level)
-    _take_descriptors()
-    sys.setswitchinterval(_TURN)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        loop, stop = runner.get_loop(), asyncio.Event()
-        limit = config.shutdown.delay + config.shutdown.grace_period
-        with on_stop(lambda: loop.call_soon_threadsafe(stop.set), limit, hangup_stops=reload is None):
-            runner.run(_serve(config, reload, stop, writer, require_model))
-    return 0
-
-
-def _take_descriptors() -> None:
-    """Allow as many open connections as the system lets us: the usual soft limit is 1024, from the days of select."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:  # not built for this platform
-        return None
-    return uvloop.new_event_loop
+    return run_until_stopped(
+        config, lambda stop, writer: _serve(config, reload, stop, writer, require_model), hangup_stops=reload is None
+    )
 
 
 async def _serve(
@@ -225,12 +220,13 @@ async def _serve(
 ) -> None:
     sidecar = Sidecar(config)
     sidecar.metrics.add_source("sidecar_log", writer.stats)
-    async with _watching(sidecar, reload):  # to the end: without a handler, SIGHUP would end the process
+    # To the end: without a handler, SIGHUP would end the process.
+    async with watching(reload, sidecar.metrics, sidecar.rescorer.use):
         try:
             await sidecar.start()
             if not config.indices:
                 _log.warning(NOTHING_MAPPED)
-            await _first(sidecar.load() if require_model else _loaded_in_the_end(sidecar), stop)
+            await _first(sidecar.load() if require_model else loaded_in_the_end(sidecar.load), stop)
             leave_alone_what_stays()
             await stop.wait()
             await sidecar.drain()
@@ -239,26 +235,20 @@ async def _serve(
     leave(0)
 
 
-def leave_alone_what_stays() -> None:
-    """Keep the garbage collector from walking over all modules and models, and over a large body ten times.
+async def loaded_in_the_end(load: Callable[[], Awaitable[None]], failed: Callable[[], None] = lambda: None) -> None:
+    """Load the models, trying again for as long as it takes: meanwhile searches pass through.
 
-    A full collection with torch loaded stops every thread for 100 ms; what is built of a body has no cycles.
+    ``failed`` is called after each try that failed.
     """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECTOR)
-
-
-async def _loaded_in_the_end(sidecar: Sidecar) -> None:
-    """Load the models, trying again for as long as it takes: meanwhile searches pass through."""
     pause = _FIRST_PAUSE
     while True:
         try:
-            return await sidecar.load()
+            return await load()
         except Exception as problem:  # whatever it is, Elasticsearch's own answers are better than none
             unforeseen = None if isinstance(problem, ModelError) else problem
             message = "NOTHING IS RESCORED, searches pass through (model_unavailable): %s; next try in %g s"
             _log.error(message, problem, pause, exc_info=unforeseen)
+            failed()
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -275,12 +265,13 @@ async def _first(loading: Any, stop: asyncio.Event) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _watching(sidecar: Sidecar, reload: ConfigSource | None) -> AsyncIterator[None]:
+async def watching(reload: ConfigSource | None, metrics: Metrics, use: Callable[[Config], None]) -> AsyncIterator[None]:
+    """Watch the configuration's file for the length of a ``with`` block."""
     if reload is None:
         yield
         return
-    sidecar.metrics.add_source("sidecar_config", reload.stats)
-    watch = asyncio.create_task(reload.watch(sidecar.rescorer.use))
+    metrics.add_source("sidecar_config", reload.stats)
+    watch = asyncio.create_task(reload.watch(use))
     try:
         yield
     finally:

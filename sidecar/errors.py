@@ -12,6 +12,7 @@
         +-- DeadlineExceeded      the time allowed ran out
         |   +-- ModelStalled      and nobody got anything of the model for long
         +-- BackendFailed         the model raised, or returned non-finite or too few scores
+        +-- ScorerDown            the scoring process that the workers share is not there
 
 Pure modules raise ``ValueError``; foreign exceptions are translated once, where they enter.
 """
@@ -102,3 +103,9 @@ class BackendFailed(ScoringError):
     """The model raised, or its scores were non-finite or too few."""
 
     reason = Reason.MODEL_ERROR
+
+
+class ScorerDown(ScoringError):
+    """The scoring process that the workers share is not there."""
+
+    reason = Reason.SCORER_DOWN

@@ -110,6 +110,7 @@ class Reason(StrEnum):
     DEADLINE = "deadline", "rescoring took longer than `timeout`"
     QUEUE_FULL = "queue_full", "too many pairs are waiting"
     MODEL_ERROR = "model_error", "the model raised, or its scores were unusable"
+    SCORER_DOWN = "scorer_down", "with `workers`: the scoring process ended; it is started again"
     INTERNAL_ERROR = "internal_error", "a bug of ours; the log has the details"
     # failures to reach Elasticsearch: the client got a 502 or 504 that says why
     UPSTREAM_UNREACHABLE = "upstream_unreachable", "no connection to Elasticsearch: a 502 that says why"

@@ -79,6 +79,22 @@ class Process:
 
 
 @contextlib.asynccontextmanager
+async def served(folder: Path, *flags: str, **settings: Any) -> AsyncIterator[Process]:
+    """Run `sidecar serve` as it is until the block ends."""
+    file = folder / "sidecar.yaml"
+    listener = {"host": "127.0.0.1", "port": 0}
+    file.write_text(json.dumps({"listen": listener, "admin": listener, **settings}))
+    words = [sys.executable, "-m", "sidecar", "serve", str(file), *flags]
+    process = Process(await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE))
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.child.kill()
+        await process.ended()
+
+
+@contextlib.asynccontextmanager
 async def serving(folder: Path, held_up_by: int = 0, fault: str = "", **settings: Any) -> AsyncIterator[Process]:
     """Run a sidecar until the block ends; ``held_up_by`` is a port whose connections end its scoring."""
     listener = {"host": "127.0.0.1", "port": 0}

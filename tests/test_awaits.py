@@ -10,7 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "sidecar"
-SERVING = ("app.py", "signals.py", "config", "http", "observing", "rescoring", "scoring", "serving")
+SERVING = (
+    *(
+        "app.py",
+        "lifetime.py",
+        "signals.py",
+        "config",
+        "http",
+        "observing",
+        "rescoring",
+        "scoring",
+        "serving",
+        "workers",
+    ),
+)
 AMBIGUOUS = {"close", "start", "wait", "read", "write", "write_eof", "prepare", "request", "send", "open", "one"}
 """Names of own coroutines that others' objects have, too: waits for them are listed."""
 
@@ -36,9 +49,17 @@ BOUNDS: dict[str, set[str]] = {
         "scoring.local.engine.Engine._in_time: asyncio.wait_for",
         "scoring.local.engine.Engine.close: asyncio.wait_for",
         "app.Sidecar.drain: asyncio.sleep",
-        "app._loaded_in_the_end: asyncio.sleep",
+        "app.loaded_in_the_end: asyncio.sleep",
+        "http.listener.RunningServer.take: asyncio.get_running_loop().connect_accepted_socket",  # a handshake's 60 s
+        "scoring.shared.shared_scorer.SharedScorer.score: asyncio.wait_for",
+        "workers.serving._First._drain: asyncio.sleep",
+        "workers.supervisor.Supervisor._after: asyncio.sleep",
+        "workers.supervisor.Supervisor._look: asyncio.sleep",
+        "workers.supervisor.Supervisor.families: asyncio.timeout",
     },
     "the timeout around it": {
+        "scoring.shared.shared_scorer._Connection.ask: waiting",  # the request's deadline
+        "workers.supervisor.Supervisor.families: asyncio.gather",
         "http.bodies._next: request.content.readany",  # upstream.read_timeout and total_timeout
         "http.places.Places._freed: self._free.acquire",  # upstream.pool_timeout
         "http.proxy._Exchange._copy: writing",  # upstream.read_timeout
@@ -91,6 +112,7 @@ BOUNDS: dict[str, set[str]] = {
         "rescoring.rescorer.Rescorer.search: incoming.read",
         "rescoring.search.with_mapping: answer",
         "scoring.local.engine.Engine.score_many: asyncio.gather",
+        "scoring.shared.shared_scorer.SharedScorer.score_many: asyncio.gather",
         "scoring.local.engine.Engine._in_time: future",  # of callers that set no deadline: no search is one
         "serving.admin._asking_for.ask: handler",
         "serving.own_loop.OwnLoop.run: asyncio.wrap_future",
@@ -100,16 +122,29 @@ BOUNDS: dict[str, set[str]] = {
         "config.reload.ConfigSource.watch: asyncio.to_thread",
         "http.tls.ServerContext.watch: asyncio.to_thread",
     },
+    "nothing is waited for: both ends are here": {
+        "http.binding._tcp_sockets: asyncio.get_running_loop().create_server",
+        "scoring.shared.scoring_server.ScoringServer.serve: asyncio.get_running_loop().create_connection",
+        "scoring.shared.shared_scorer.SharedScorer.connect: asyncio.get_running_loop().create_connection",
+    },
+    "another process of ours: what does not answer for a minute is ended, and its end is known": {
+        "workers.child._run: begun",
+        "workers.process.Process.begin: asyncio.create_subprocess_exec",
+        "workers.process.Process.ended: self._child.wait",
+        "workers.process.Process.report: answer",
+        "workers.supervisor.Supervisor._news: self.changed.wait",
+        "workers.supervisor.Supervisor.end_all: asyncio.gather",
+    },
     "the process: it is for this that it runs, starts, or ends within its grace period": {
         "app.Sidecar._unload: self.scorer.close",
         "app.Sidecar.close: self._stack.aclose",
         "app.Sidecar.load: self.scorer.start",
-        "app.Sidecar.start: self.upstream.start",
+        "app.Sidecar._start_clients: self.upstream.start",
         "app._first: asyncio.wait",
         "app._serve: sidecar.close",
         "app._serve: sidecar.start",
         "app._serve: stop.wait",
-        "app._watching: watch",
+        "app.watching: watch",
         "app.running: sidecar.close",
         "app.running: sidecar.start",
         "config.reload.ConfigSource.watch: wait(asked) if wait else _pause(asked, interval)",
@@ -119,7 +154,7 @@ BOUNDS: dict[str, set[str]] = {
         "http.client.Upstream.close: self._session.close",
         "http.connections.Connections.emptied: self._emptied.wait",
         "http.listener.RunningServer.close: self.runner.cleanup",
-        "http.listener._listen: runner.setup",
+        "http.listener._set_up: runner.setup",
         "http.liveness.Liveness.close: asyncio.gather",
         "rescoring.rescorer.Rescorer.close: self._shadow.close",
         "rescoring.shadow.Shadow.close: asyncio.gather",
@@ -127,6 +162,17 @@ BOUNDS: dict[str, set[str]] = {
         "scoring.cross_encoder.CrossEncoder._end: self._engine.close",
         "scoring.local.engine.Engine.start: work",
         "serving.own_loop._cancel_others: asyncio.gather",
+        "workers.child.ScoringProcess._load: self._scorer.start",
+        "workers.child.ScoringProcess.run: asyncio.wait",
+        "workers.child.ScoringProcess.run: self._scorer.close",
+        "workers.child.ScoringProcess.run: stopped",
+        "workers.child.Worker.run: self._sidecar.close",
+        "workers.child.Worker.run: self.stopping.wait",
+        "workers.serving._First._drain: self._dealer.close",
+        "workers.serving._First._start: self._supervisor.start",
+        "workers.serving._First._until_stopped: asyncio.wait",
+        "workers.serving._First._until_stopped: stopped",
+        "workers.serving._First.run: self._stack.aclose",
     },
     "what is waited for within it; a node that is found dead ends it": {
         "http.liveness.Liveness.waiting: asyncio.timeout",

@@ -19,7 +19,7 @@ import pytest
 
 from sidecar.app import Sidecar
 from sidecar.config.model import Config
-from sidecar.errors import BackendFailed, DeadlineExceeded, Overloaded, QueueFull
+from sidecar.errors import BackendFailed, DeadlineExceeded, Overloaded, QueueFull, ScorerDown
 from sidecar.reasons import Reason
 from sidecar.rescoring.endpoints import route
 from tests.http.conftest import Recorder, recording, request, say
@@ -132,6 +132,7 @@ CASES = (
     Case(Reason.UPSTREAM_ERROR, reply=answered({"error": {}}, 404)),
     Case(Reason.DEADLINE, give=raising(DeadlineExceeded("late"))),
     Case(Reason.QUEUE_FULL, give=raising(QueueFull("full"))),
+    Case(Reason.SCORER_DOWN, give=raising(ScorerDown("gone"))),
     Case(Reason.MODEL_ERROR, give=raising(BackendFailed("broken"))),
     Case(Reason.INTERNAL_ERROR, give=raising(ZeroDivisionError("a bug"))),
     Case(Reason.UPSTREAM_UNREACHABLE, upstream={"urls": ["http://127.0.0.1:{free}"]}),

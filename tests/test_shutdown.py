@@ -126,7 +126,7 @@ async def test_a_signal_while_the_process_starts_ends_it_in_order(tmp_path: Path
         assert await process.ended() == 0
 
 
-async def _client(port: int, done: asyncio.Event, failures: list[str]) -> int:
+async def exchanges(port: int, done: asyncio.Event, failures: list[str]) -> int:
     """Ask on one connection until it is told to close it, then on another; every failure counts."""
     served = 0
     while not done.is_set():
@@ -152,7 +152,7 @@ async def test_a_process_is_replaced_under_load_without_one_failed_request(tmp_p
         settings: dict[str, Any] = {"listen": listen, "upstream": {"urls": [upstream.url]}}
         process = await stack.enter_async_context(serving(tmp_path, **settings))
         port = await process.listening()
-        clients = [asyncio.create_task(_client(port, done, failures)) for _ in range(8)]
+        clients = [asyncio.create_task(exchanges(port, done, failures)) for _ in range(8)]
         for _ in range(3):
             following = await stack.enter_async_context(serving(tmp_path, **settings))
             await following.listening()

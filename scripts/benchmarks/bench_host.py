@@ -144,18 +144,24 @@ def main(words: list[str]) -> int:
         bodies = [search_body(texts.words(6), 100) for _ in range(50)]
         figures: dict[str, Any] = {"parts_cpu_ms": parts(direct, bodies)}
         settings = {"upstream": {"urls": [direct]}, "engine": _ENGINE, "indices": {"bench": _MAPPING}}
-        with process(settings, "benchmarks.no_model") as (through, pid):
-            whole(through, pid, bodies, 1, args.seconds / _ROUNDS)  # warm up
-            figures["clients"] = {str(n): whole(through, pid, bodies, n, args.seconds) for n in (1, 8)}
+        for workers in (1, 2):
+            with process({**settings, "workers": workers}, "benchmarks.no_model") as (through, pid):
+                whole(through, pid, bodies, 8, args.seconds / _ROUNDS)  # warm up
+                rows = {str(clients): whole(through, pid, bodies, clients, args.seconds) for clients in (1, 8)}
+            figures[f"workers_{workers}"] = rows
     _print(figures)
     print("written to", report.write("host", figures, where))
     return 0
 
 
 def _print(figures: dict[str, Any]) -> None:
-    total = figures["clients"]["1"]["cpu_ms"]
+    total = figures["workers_1"]["1"]["cpu_ms"]
     named = figures["parts_cpu_ms"]
     for name, milliseconds in {**named, "rest": total - sum(named.values()), "whole": total}.items():
         print(f"{name:>12} {milliseconds:7.3f} ms")
-    for clients, row in figures["clients"].items():
-        print(f"{clients:>5} clients {row['cpu_ms']:7.3f} ms CPU a search, {row['searches_per_second']:7.1f} a second")
+    for workers in (1, 2):
+        for clients, row in figures[f"workers_{workers}"].items():
+            print(
+                f"{workers} workers, {clients:>2} clients: {row['cpu_ms']:6.3f} ms CPU a search in all processes,"
+                f" {row['searches_per_second']:6.1f} a second"
+            )

@@ -19,6 +19,7 @@ from sidecar.scoring.local.laps import Record
 from sidecar.scoring.local.tokenization import EncodedPair
 
 _SPEED = 1e9  # tokens a second
+_CHILD = "--child"
 
 
 class NoModel:
@@ -51,14 +52,20 @@ def install() -> None:
     vars(loaded)["start"] = lambda *_: started
 
 
-def main(file: str) -> int:
-    """Serve."""
+def main(words: list[str]) -> int:
+    """Serve, or be a child of the process that does."""
     from sidecar.app import serve
     from sidecar.config.loader import load
+    from sidecar.workers import child, serving
 
     install()
-    return serve(load(Path(file), {}))
+    if words[0] == _CHILD:
+        return child.main(int(words[1]))
+    config = load(Path(words[0]), {})
+    count = serving.worker_count(config)
+    command = (sys.executable, "-m", "benchmarks.no_model", _CHILD)
+    return serve(config) if count == 1 else serving.serve(config, None, count, command)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

@@ -21,10 +21,10 @@ from random import Random
 from typing import Any
 
 from hardening.cost_cases import Built, Case, built, case, mutated
-from sidecar.app import leave_alone_what_stays
 from sidecar.config.model import Config
 from sidecar.elasticsearch.upstream import EVER, UpstreamAnswer
 from sidecar.http import bodies, content_coding
+from sidecar.lifetime import leave_alone_what_stays
 from sidecar.observing.records import SearchStart, ShadowRecord, Tell
 from sidecar.reasons import Reason
 from sidecar.rescoring.endpoints import route

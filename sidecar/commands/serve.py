@@ -37,6 +37,11 @@ def run(args: argparse.Namespace) -> int:
     if not config.indices and args.config is None:
         raise ConfigError(["nothing to rescore: give a configuration file with `indices`, or --field NAME"])
     refuse_loop(config)
+    from sidecar.workers import serving
+
+    count = serving.worker_count(config)
+    if count > 1:
+        return serving.serve(config, source, count, require_model=args.require_model)
     from sidecar.app import serve
 
     return serve(config, source, require_model=args.require_model)

@@ -270,6 +270,9 @@ class Config(Section):
     upstream: Upstream = Field(default_factory=Upstream, description="The Elasticsearch cluster.")
     engine: Engine = Field(default_factory=Engine, description="The scoring engine.")
     indices: dict[str, IndexMapping] = Field(default_factory=dict, description="Mappings by name or pattern.")
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="Processes that serve clients; unset: one a core where there is a GPU, else 1."
+    )
     shutdown: Shutdown = Field(default_factory=Shutdown, description="The end of the process.")
     on_failure: Literal["pass", "error"] = Field(
         "pass", description="When scoring fails: Elasticsearch's own answer, or a 503."

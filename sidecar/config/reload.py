@@ -23,7 +23,7 @@ from sidecar.errors import ConfigError
 
 _log = logging.getLogger("sidecar.config")
 
-NEEDS_RESTART = ("listen", "admin", "upstream", "engine", "shutdown", "log_level")
+NEEDS_RESTART = ("listen", "admin", "upstream", "engine", "workers", "shutdown", "log_level")
 """Sections that long-lived objects are built from at start."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -34,6 +35,45 @@ async def bind(runner: web.BaseRunner, listener: Listener, context: ServerContex
     server: Any = site._server  # the public API does not give the bound port of port 0
     share(server.sockets)
     return tuple(server.sockets)
+
+
+async def bind_alone(listener: Listener) -> tuple[socket.socket, ...]:
+    """Start listening without serving, and return the sockets: connections are handed to others.
+
+    Raises:
+        StartupError: the address is taken or not ours.
+    """
+    try:
+        sockets = await _tcp_sockets(listener) if listener.socket is None else _unix_sockets(listener)
+    except OSError as problem:
+        raise StartupError(_why(listener, problem)) from problem
+    share(sockets)
+    return sockets
+
+
+def _unix_sockets(listener: Listener) -> tuple[socket.socket, ...]:
+    bound = _unix_socket(listener.socket or "", shared=listener.reuse_port)
+    bound.setblocking(False)
+    return (bound,)
+
+
+async def _tcp_sockets(listener: Listener) -> tuple[socket.socket, ...]:
+    server = await asyncio.get_running_loop().create_server(
+        asyncio.Protocol,
+        listener.host,
+        listener.port,
+        reuse_address=True,
+        reuse_port=listener.reuse_port or None,
+        start_serving=False,
+    )
+    try:
+        found = tuple(socket.socket(fileno=os.dup(each.fileno())) for each in server.sockets)
+    finally:
+        server.close()
+    for each in found:
+        each.setblocking(False)
+        each.listen(_BACKLOG)
+    return found
 
 
 def _site(runner: web.BaseRunner, listener: Listener, context: ServerContext | None) -> web.BaseSite:

@@ -40,6 +40,7 @@ class RunningServer:
     sockets: tuple[socket.socket, ...]
     listener: Listener
     inode: int | None
+    context: ServerContext | None
     watch: asyncio.Task[None] | None
 
     @property
@@ -55,6 +56,16 @@ class RunningServer:
         found = {"client_connections": len(server.connections), "requests_total": server.requests_count}
         evicted = {"idle_clients_evicted_total": server.evicted} if isinstance(server, Connections) else {}
         return {**found, **evicted}
+
+    async def take(self, connection: socket.socket) -> None:
+        """Serve a client whose connection another process accepted."""
+        connection.setblocking(False)
+        server = self.runner.server
+        if server is None:
+            connection.close()
+            return
+        with contextlib.suppress(OSError):  # it broke off, or is no TLS
+            await asyncio.get_running_loop().connect_accepted_socket(server, connection, ssl=self.context)
 
     async def drain(self, seconds: float) -> None:
         """Stop accepting, end each connection with its next answer, and wait for running requests up to ``seconds``.
@@ -83,14 +94,31 @@ class RunningServer:
         remove(self.listener, self.inode)
 
 
-async def listen_for_clients(
-    handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], listener: Listener, idle: float = _IDLE
-) -> RunningServer:
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Listen = Callable[[Handle, Listener], Awaitable[RunningServer]]
+
+
+async def listen_for_clients(handle: Handle, listener: Listener, idle: float = _IDLE) -> RunningServer:
     """Bind the proxy's listener; clients that send no whole request head in ``idle`` seconds are let go.
 
     Raises:
         StartupError: the address is taken or not ours, or a TLS file cannot be used.
     """
+    return await _listen(_clients(handle, idle), listener)
+
+
+async def take_from_another(handle: Handle, listener: Listener) -> RunningServer:
+    """Return a server that serves what it is told to ``take``, with the listener's TLS.
+
+    Raises:
+        StartupError: a TLS file cannot be used.
+    """
+    runner = _clients(handle, _IDLE)
+    context = await _set_up(runner, listener)
+    return RunningServer(0, runner, (), listener, None, context, _watch(context))
+
+
+def _clients(handle: Handle, idle: float) -> web.ServerRunner:
     server = Connections(
         handle,
         handler_cancellation=True,  # a client that goes away must cancel its search in Elasticsearch
@@ -100,7 +128,7 @@ async def listen_for_clients(
         most=_most_clients(),
         **_LIMITS,
     )
-    return await _listen(web.ServerRunner(server, shutdown_timeout=_GRACE), listener)
+    return web.ServerRunner(server, shutdown_timeout=_GRACE)
 
 
 def _most_clients() -> int:
@@ -119,9 +147,17 @@ async def listen_for_admin(app: web.Application, listener: Listener) -> RunningS
 
 
 async def _listen(runner: web.BaseRunner, listener: Listener) -> RunningServer:
-    context = None if listener.tls is None else ServerContext.of(listener.tls)
-    await runner.setup()
+    context = await _set_up(runner, listener)
     sockets = await bind(runner, listener, context)
     port = 0 if listener.socket is not None else sockets[0].getsockname()[1]
-    watch = None if context is None else asyncio.create_task(context.watch())
-    return RunningServer(port, runner, sockets, listener, inode_of(listener), watch)
+    return RunningServer(port, runner, sockets, listener, inode_of(listener), context, _watch(context))
+
+
+async def _set_up(runner: web.BaseRunner, listener: Listener) -> ServerContext | None:
+    context = None if listener.tls is None else ServerContext.of(listener.tls)
+    await runner.setup()
+    return context
+
+
+def _watch(context: ServerContext | None) -> asyncio.Task[None] | None:
+    return None if context is None else asyncio.create_task(context.watch())

@@ -11,7 +11,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.errors import BackendFailed, DeadlineExceeded, ModelStalled, Overloaded, QueueFull, ScoringError
+from sidecar.errors import (
+    BackendFailed,
+    DeadlineExceeded,
+    ModelStalled,
+    Overloaded,
+    QueueFull,
+    ScorerDown,
+    ScoringError,
+)
 from sidecar.observing.records import RescoreRecord
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside, at_last
@@ -227,8 +235,8 @@ def circuit_of(plan: RescorePlan) -> Circuit:
 
 
 def tells_of_the_model(problem: BaseException) -> bool:
-    """Return whether a failure speaks against the model; being late or many does not, unless it hangs."""
-    return isinstance(problem, ModelStalled) or not isinstance(problem, DeadlineExceeded | QueueFull)
+    """Return whether a failure speaks against the model; being late, many, or not there does not, unless it hangs."""
+    return isinstance(problem, ModelStalled) or not isinstance(problem, DeadlineExceeded | QueueFull | ScorerDown)
 
 
 def _late() -> DeadlineExceeded:

@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import SecretStr
 
-from sidecar.observing.metrics import Metrics
 from sidecar.observing.watchdog import Watchdog
+
+
+class Rendered(Protocol):
+    """What has metrics to show."""
+
+    def render(self) -> bytes:
+        """Return them in the Prometheus text format."""
+        ...
+
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="admin"'}
 
 
 def make_admin_app(
-    metrics: Metrics,
+    metrics: Rendered,
     watchdog: Watchdog,
     unready: Callable[[], str | None],
     describe: Callable[[], Mapping[str, Any]],

@@ -1,0 +1,1 @@
+"""A scorer that several processes of one machine share, over sockets between them."""

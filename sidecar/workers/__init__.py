@@ -1,0 +1,1 @@
+"""Several processes that serve clients and share one that scores, started and watched over by a first one."""
