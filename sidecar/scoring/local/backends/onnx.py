@@ -1,4 +1,4 @@
-"""The ONNX Runtime backend, for the CPU: fp32, or int8 with weights quantized per channel; no torch in the process.
+"""The ONNX Runtime backend, for the CPU: fp32, or int8 with activations quantized by row; no torch in the process.
 
 The graph is written once for each model revision and arithmetic, and kept in the cache directory.
 """
@@ -24,7 +24,8 @@ from sidecar.scoring.local.tokenization import EncodedPair
 from sidecar.scoring.local.warm_up import sample_pairs
 from sidecar.scoring.models.files import ModelFiles
 
-_FORMAT = 2  # of the graphs in the cache
+_FORMAT = 3  # of the graphs in the cache
+_LENGTHS = 32  # tokens between the padded lengths of int8
 _NOT_FUSED = ["SkipLayerNormFusion"]  # it would undo what ``onnx_graph`` does on purpose
 _ARITHMETIC = {"auto": "float32", "float32": "float32", "int8": "int8"}
 
@@ -77,8 +78,17 @@ class OnnxBackend:
         return lambda: found
 
     def _logits(self, pairs: Sequence[EncodedPair]) -> Logits:
+        if self._dtype == "float32":
+            return self._run(pairs, max(map(len, pairs)))
+        found: list[Logits] = [np.empty(0, np.float32)] * len(pairs)
+        for longest, places in by_length(pairs).items():
+            for place, logits in zip(places, self._run([pairs[i] for i in places], longest), strict=True):
+                found[place] = logits
+        return np.stack(found)
+
+    def _run(self, pairs: Sequence[EncodedPair], longest: int) -> Logits:
         rows = pack(pairs, self._first_position)
-        inputs = feed(rows)
+        inputs = feed(rows, longest)
         try:
             [found] = self._session.run(["logits"], {name: inputs[name] for name in self._inputs})
         except Exception as problem:
@@ -86,9 +96,19 @@ class OnnxBackend:
         return np.asarray(found, dtype=np.float32)[rows.back]
 
 
-def feed(rows: Rows) -> dict[str, npt.NDArray[Any]]:
-    """Return the graph's inputs: see ``onnx_graph``."""
-    longest = int(rows.lengths[0])
+def by_length(pairs: Sequence[EncodedPair]) -> dict[int, list[int]]:
+    """Return the places of pairs by their padded length, which is each pair's own and not its batch's.
+
+    A sum over more zeros may be added up in another order, and in int8 its last bit may become a step.
+    """
+    places: dict[int, list[int]] = {}
+    for place, pair in enumerate(pairs):
+        places.setdefault(-(-len(pair) // _LENGTHS) * _LENGTHS, []).append(place)
+    return places
+
+
+def feed(rows: Rows, longest: int) -> dict[str, npt.NDArray[Any]]:
+    """Return the graph's inputs, padded to ``longest`` where they are: see ``onnx_graph``."""
     places = np.arange(longest)
     inside = places < rows.lengths[:, None]
     return {

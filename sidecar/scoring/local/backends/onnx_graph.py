@@ -25,16 +25,19 @@ from sidecar.errors import ModelError
 from sidecar.scoring.local.backends.onnx_weights import ACTIVATIONS, Array, Weights
 
 _CONTRIB = "com.microsoft"
+_GELU_LEAST, _GELU_ZERO = 0.17, 16
 _INPUTS = ("ids", "types", "positions", "padded", "shape", "lengths", "rows", "first")
 
 
 class _Graph:
-    """Collects nodes and constants; each method gives the name of its output."""
+    """Collects nodes and constants; each method gives the name of its output. ``grown`` are those of GELU."""
 
     def __init__(self, bits: int | None) -> None:
         self.bits = bits
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+        self.grown: set[str] = set()
+        self._small: dict[str, tuple[str, str, str]] = {}
 
     def add(self, operator: str, *inputs: str, domain: str = "", output: str = "", **attributes: Any) -> str:
         name = output or f"{operator}_{len(self.nodes)}"
@@ -49,10 +52,30 @@ class _Graph:
     def product(self, rows: str, weight: Array) -> str:
         if self.bits is None:
             return self.add("MatMul", rows, self.constant(weight.T))
-        small, scale = quantized(weight, self.bits)
-        zero = self.constant(np.zeros(len(scale), dtype=np.int8))
-        parts = (self.constant(small.T), self.constant(scale), zero)
-        return self.add("DynamicQuantizeMatMul", rows, *parts, domain=_CONTRIB)
+        if rows not in self._small:
+            self._small[rows] = self._quantized(rows)
+        small_rows, row_scales, zero = self._small[rows]
+        small, scales = quantized(weight, self.bits)
+        one = self.constant(np.array(1, dtype=np.float32))
+        zeros = self.constant(np.zeros(len(scales), dtype=np.int8))
+        inputs = (small_rows, self.constant(small.T), one, self.constant(scales), zero, zeros)
+        return self.add("Mul", self.add("MatMulIntegerToFloat", *inputs, domain=_CONTRIB), row_scales)
+
+    def _quantized(self, rows: str) -> tuple[str, str, str]:
+        """Return rows as unsigned bytes, each row's scale `(T, 1)`, and the zero point: a row's own values decide.
+
+        Of what GELU makes, which is never below -0.17, few steps are kept for negative values.
+        """
+        zero = _GELU_ZERO if rows in self.grown else 128
+        most = self.add("ReduceMax", rows if rows in self.grown else self.add("Abs", rows), axes=[1], keepdims=1)
+        least = _GELU_LEAST / zero if rows in self.grown else 1e-9
+        step = self.add("Mul", most, self.constant(np.array(1 / (255 - zero), dtype=np.float32)))
+        scales = self.add("Max", step, self.constant(np.array(least, dtype=np.float32)))
+        flat = self.add("Squeeze", scales, self.constant(np.array([1])))
+        point = numpy_helper.from_array(np.array([zero], dtype=np.uint8))
+        zeros = self.add("ConstantOfShape", self.add("Shape", flat), value=point)
+        small = self.add("QuantizeLinear", rows, flat, zeros, axis=0)
+        return small, scales, self.constant(np.array(zero, dtype=np.uint8))
 
     def linear(self, rows: str, weight: Array, bias: Array) -> str:
         return self.add("Add", self.product(rows, weight), self.constant(bias))
@@ -79,7 +102,8 @@ def build(weights: Weights, bits: int | None = None) -> onnx.ModelProto:
     Args:
         weights: the checkpoint.
         bits: None for fp32; else the layers' weights are quantized per channel to so many bits and their
-            activations to 8 as they come. Embeddings, norms, attention and the head stay fp32.
+            activations to 8, row by row: no row depends on another. Embeddings, norms, attention and the head stay
+            fp32.
 
     Raises:
         ModelError: the model computes what the graph cannot.
@@ -119,6 +143,7 @@ def _rest(graph: _Graph, weights: Weights, number: int, attended: str, rows: str
     rows = graph.skip_norm(attended, rows, weights.layer(number, "norm1"), weights.epsilon)
     weight, bias = weights.layer(number, "up")
     grown = graph.add("BiasGelu", graph.product(rows, weight), graph.constant(bias), domain=_CONTRIB)
+    graph.grown.add(grown)
     shrunk = graph.linear(grown, *weights.layer(number, "down"))
     return graph.skip_norm(shrunk, rows, weights.layer(number, "norm2"), weights.epsilon)
 

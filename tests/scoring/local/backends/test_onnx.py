@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from sidecar.scoring.local import cpu
 from sidecar.scoring.local.backends.onnx import OnnxBackend
 from sidecar.scoring.local.backends.ways import ways
 from sidecar.scoring.local.engine import Engine
+from sidecar.scoring.local.tokenization import EncodedPair
 from sidecar.scoring.models.files import find
 from sidecar.scoring.scorer import ScoreRequest
 from tests.checkpoints import make_checkpoint, write_model
@@ -49,7 +51,26 @@ async def test_int8_orders_almost_as_float32_does(tmp_path: Path) -> None:
     [exact] = await scored(Path("bundled"), [request], **options)
     [small] = await scored(Path("bundled"), [request], **{**options, "dtype": "int8"})
     assert small != exact
-    assert np.corrcoef(exact, small)[0, 1] > 0.95
+    assert np.corrcoef(exact, small)[0, 1] > 0.98
+
+
+def test_an_int8_score_is_the_same_in_any_batch_bit_for_bit(tmp_path: Path) -> None:
+    backend = OnnxBackend(find("bundled"), config.Engine(dtype="int8", threads=2, cache_dir=str(tmp_path)))
+    random = Random(5)
+    pairs = [
+        EncodedPair(
+            np.array([2, *random.choices(range(999, 9999), k=length - 2), 3], np.int32),
+            np.array([0] * 7 + [1] * (length - 7), np.int32),
+            bytes([length]),
+        )
+        for length in random.sample(range(9, 140), 40)
+    ]
+    alone = [backend.start([pair])().tobytes() for pair in pairs]
+    assert len(set(alone)) == len(pairs)
+    for size in (2, 3, 7, 16, 33, 40):
+        batch = random.sample(range(len(pairs)), size)
+        found = backend.start([pairs[i] for i in batch])()
+        assert [row.tobytes() for row in found] == [alone[i] for i in batch]
 
 
 def _backend(directory: Path, cache: Path, **settings: Any) -> OnnxBackend:
