@@ -97,6 +97,7 @@ BOUNDS: dict[str, set[str]] = {
         "rescoring.matching.Matcher._once: known[key]",
         "rescoring.point_in_time.PointsInTime.names: asyncio.shield",
         "rescoring.resolver.IndexResolver._known_or_asked: asyncio.shield",
+        "rescoring.server.Server.dialect: asyncio.shield",
         "rescoring.msearch.MultiSearch.__call__: asyncio.gather",
         "rescoring.templates.MultiSearchTemplate.__call__: asyncio.gather",
         "rescoring.templates.MultiSearchTemplate._plan: gate",
