@@ -248,9 +248,7 @@ class IndexMapping(Section):
     split_percent: float = Field(50.0, ge=0, le=100, description="split: share of searches that are rescored.")
     split_header: str = Field("X-Opaque-Id", description="split: the header whose hash decides.")
     search_pipeline: Literal["pass", "rescore"] = Field(
-        "pass",
-        description="Searches through a search pipeline of OpenSearch: left alone, or rescored, which its processors "
-        "must permit: they see the window instead of the page.",
+        "pass", description="Searches through OpenSearch's pipelines, which see the window instead of the page."
     )
     overrides: Overrides = Field(default_factory=Overrides, description="What requests may change.")
 
