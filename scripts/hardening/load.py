@@ -16,7 +16,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -216,7 +216,6 @@ def _settings(node: str, engine: Mapping[str, Any], deadline: float, admin: int)
         "upstream": {"urls": [node]},
         "engine": dict(engine),
         "indices": {_INDEX: mapping},
-        "log_level": "error",
     }
 
 
@@ -286,7 +285,7 @@ def main() -> int:
 
 def as_json(report: Report) -> str:
     """Return a report as JSON, its long lists as percentiles."""
-    said = asdict(report) | {"ratios": report.ratios(), "failures": report.failures[:50]}
+    said = vars(report) | {"ratios": report.ratios(), "failures": report.failures[:50]}
     for name in ("beyond", "passing"):
         values = getattr(report, name)
         said[name] = {f"p{percent}": percentile(values, percent) for percent in (50, 90, 99)}

@@ -146,12 +146,12 @@ class Bench:
             verdict.broken += [f"{answer.probe.name}: {wrong}"] if wrong else []
             writes = sum(len(each.requests) for each in seen) if answer.probe.name == "bulk" else 0
             verdict.broken += [f"a write was sent {writes} times"] if writes > 1 else []
+            verdict.told[answer.told or str(answer.status)] += 1
             if cut and not answer.whole:
                 continue
             late = laws.of_time(answer, self.timeout, sum(each.seconds for each in seen) + extra)
             verdict.late += [f"{answer.probe.name}: {late:.2f} s too late"] if late > 0 else []
             verdict.slack = max(verdict.slack, late)
-            verdict.told[answer.told or str(answer.status)] += 1
         return verdict
 
     async def told(

@@ -236,8 +236,8 @@ CUT = (
     _fault(
         "every answer stops in its body",
         _does(does.in_part(does.in_the_body, does.silently)),
-        "searches: 504 after `read_timeout`; all else: the beginning, then a broken connection",
-        "`failed; upstream_timeout`, a warning",
+        "searches: 504, or what all else gets: the beginning, then a broken connection",
+        "`failed; upstream_timeout` or `deadline`, a warning",
         _NODE,
         ("failed: upstream_timeout", "passed: no_mapping"),
         log="cut short|upstream_timeout",
@@ -259,8 +259,8 @@ CUT = (
         _does(
             does.in_turn(does.changed(lambda head, body: does.framed(head, body, length=len(body) + 9)), does.silently)
         ),
-        "searches: 504 after `read_timeout`; all else: the whole body, then a broken connection",
-        "`failed; upstream_timeout`, a warning",
+        "searches: 504, or what all else gets: the whole body, then a broken connection",
+        "`failed; upstream_timeout` or `deadline`, a warning",
         _BETWEEN,
         ("failed: upstream_timeout", "passed: no_mapping"),
         refused=(504,),
@@ -426,7 +426,7 @@ def _look_up(name: str, behave: Behaviour) -> Fault:
         f"the look-up of texts {name}",
         _does(behave, _is("look-up")),
         "Elasticsearch's own answer",
-        "`passed; no_document_text`, `sidecar_texts_not_found_total`",
+        "`passed; no_document_text`, `sidecar_texts_not_found_total`; where it is late `failed; deadline`",
         "see whether the caller may read the mapped fields; see Elasticsearch's log",
         _LOST,
         probes=("page without _source",),
