@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -12,7 +12,10 @@ _OVERHEAD = 200  # key digest, dict entry and the value's header, about
 
 
 class ByteCache(Generic[Value]):
-    """Maps keys to values with a size each. Thread-safe."""
+    """Maps keys to values with a size each. Thread-safe.
+
+    ``told`` is called with each value that is put, for others to ``take`` it, too.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -21,6 +24,7 @@ class ByteCache(Generic[Value]):
         self.size = 0
         self.hits = 0
         self.misses = 0
+        self.told: Callable[[Hashable, Value, int], None] | None = None
 
     def get(self, key: Hashable) -> Value | None:
         """Return a value and note its use, or None."""
@@ -35,6 +39,12 @@ class ByteCache(Generic[Value]):
 
     def put(self, key: Hashable, value: Value, size: int) -> None:
         """Keep a value of ``size`` bytes, dropping the least recently used ones to make room."""
+        self.take(key, value, size)
+        if self.told is not None:
+            self.told(key, value, size)
+
+    def take(self, key: Hashable, value: Value, size: int) -> None:
+        """Keep a value like ``put``, and tell nobody."""
         size += _OVERHEAD
         if size > self.limit:
             return

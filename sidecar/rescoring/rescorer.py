@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from sidecar.cache import ByteCache
 from sidecar.config.model import Config
@@ -63,6 +64,8 @@ class Rescorer:
             shadow=self._shadow,
             submitted=ByteCache(_MAX_SUBMITTED),
         )
+        self.shared: dict[str, ByteCache[Any]] = {"submitted": services.submitted}
+        """What other processes that serve the same clients must know, too."""
         self._handlers = {row.name: _handler(row)(services) for row in ENDPOINTS}
 
     def use(self, config: Config) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 from sidecar.app import Sidecar, loaded_in_the_end
@@ -82,10 +83,20 @@ class Worker(Child):
         self._sidecar = Sidecar(config, self._scorer)
         self._sidecar.metrics.add_source("sidecar_log", writer.stats)
 
+        self._loop = asyncio.get_running_loop()
+        for name, cache in self._sidecar.rescorer.shared.items():
+            cache.told = functools.partial(self._tell, name)
+
+    def _tell(self, name: str, key: Hashable, value: Any, size: int) -> None:
+        """Have all workers know a value: the next request for it may be another's. May be called in any thread."""
+        self._loop.call_soon_threadsafe(self.say, messages.Shared(name, key, value, size))
+
     def take(self, message: Any, sockets: list[socket.socket]) -> None:
         """Do what the first process says."""
         if isinstance(message, messages.Take):
             self.begin(self._sidecar.take(sockets[0]))
+        elif isinstance(message, messages.Shared):
+            self._sidecar.rescorer.shared[message.cache].take(message.key, message.value, message.size)
         elif isinstance(message, messages.Scorer):
             self.begin(self._scorer.connect(sockets[0]))
         elif isinstance(message, messages.Silent):

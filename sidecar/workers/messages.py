@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +27,16 @@ class Take:
 @dataclass(frozen=True, slots=True)
 class Scorer:
     """To a worker, with a connection to the scoring process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """From a worker, and then to all: a value for one of the caches that they share."""
+
+    cache: str
+    key: Hashable
+    value: Any
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,19 @@ COMMAND = (sys.executable, "-m", "sidecar.workers.child")
 class Process:
     """A running child. ``started`` is set once it does its work, ``failed`` says why it never did."""
 
-    def __init__(self, role: Literal["worker", "scorer"], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        role: Literal["worker", "scorer"],
+        changed: Callable[[], None],
+        share: Callable[[messages.Shared], None] = lambda _: None,
+    ) -> None:
         self.role = role
         self.began = time.monotonic()
         self.started = False
         self.failed: str | None = None
         self.reported = messages.Reported([], unready="starting")
         self._changed = changed
+        self._share = share
         self._asked: float | None = None
         self._answers: list[asyncio.Future[None]] = []
         self._child: asyncio.subprocess.Process | None = None
@@ -52,6 +58,9 @@ class Process:
             self.started = True
         elif isinstance(message, messages.NotStarted):
             self.failed = message.message
+        elif isinstance(message, messages.Shared):
+            self._share(message)
+            return
         elif isinstance(message, messages.Reported):
             self.reported, self._asked = message, None
             self._answered()

@@ -41,7 +41,7 @@ class Supervisor:
         self.config = config
         self.changed = asyncio.Event()
         self.scorer = Process("scorer", self.changed.set)
-        self.workers = [Process("worker", self.changed.set) for _ in range(count)]
+        self.workers = [Process("worker", self.changed.set, self._share) for _ in range(count)]
         self.replaced = {"worker": 0, "scorer": 0}
         self._command = command
         self._require_model = require_model
@@ -104,7 +104,7 @@ class Supervisor:
         deaths = 0
         while True:
             deaths = await self._after(self.workers[place], deaths)
-            worker = self.workers[place] = Process("worker", self.changed.set)
+            worker = self.workers[place] = Process("worker", self.changed.set, self._share)
             await self._begin(worker)
             self._link(worker)
 
@@ -175,6 +175,12 @@ class Supervisor:
         self.config = config
         for each in self.workers:
             each.send(messages.Use(config))
+
+    def _share(self, message: messages.Shared) -> None:
+        """Tell all workers, also the one that it comes from: what they hear last is the same."""
+        for each in self.workers:
+            if each.free:
+                each.send(message)
 
     def takers(self) -> list[Process]:
         """Return the workers that take connections now: those that answer, else any that may yet."""

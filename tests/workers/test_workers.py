@@ -15,7 +15,7 @@ from tests.checkpoints import make_checkpoint
 from tests.end_to_end.conftest import connect, fill
 from tests.http.conftest import Recorder, lines, recording, request, say
 from tests.processes import Process, served
-from tests.test_reasons import free_port
+from tests.test_reasons import FOUND, MATCH, Scripted, answered, free_port
 from tests.test_shutdown import Waits, exchanges, status
 
 BODY = json.dumps({"size": 5, "query": {"match": {"title": "fox"}}}).encode()
@@ -139,6 +139,23 @@ async def test_workers_share_clients_scores_metrics_reloads_and_outlive_the_deat
     assert not [each for each in everyone if Path(f"/proc/{each}").exists()]
 
 
+async def test_an_async_search_is_rescored_by_whichever_worker_is_asked_for_it(tmp_path: Path) -> None:
+    """The upstream is a stand-in: the node of the tests has no such endpoint."""
+    complete = answered({"id": "x", "is_running": False, "response": FOUND})
+    body = json.dumps(MATCH).encode()
+    submit = request("/i/_async_search", "Content-Type: application/json", method="POST", body=body)
+    async with recording(Scripted(complete)) as upstream:
+        configured = settings(upstream.url, tmp_path, indices={"i": {"fields": ["t"], "timeout": "60s"}})
+        async with served(tmp_path, **configured) as process:
+            port = await process.listening()
+            await process.says("model ready")
+            assert rescored(await say(port, submit)).startswith(b"reranked")
+            got = await asyncio.gather(*(say(port, request("/_async_search/x")) for _ in range(4)))
+            process.child.terminate()
+            assert await process.ended() == 0
+    assert {rescored(each).partition(b";")[0] for each in got} == {b"reranked"}
+
+
 @contextlib.asynccontextmanager
 async def slow_request(tmp_path: Path, **more: Any) -> AsyncIterator[tuple[Process, asyncio.Task[bytes], Waits, int]]:
     """A sidecar with workers, on which a request is under way."""
@@ -203,10 +220,10 @@ async def test_workers_are_replaced_under_load_without_one_failed_request(tmp_pa
         os.kill(process.child.pid, signal.SIGTERM)
         assert await process.ended() == 0
         done.set()
-        answered = await asyncio.gather(*clients)
+        counts = await asyncio.gather(*clients)
     assert failures == []
-    assert sum(answered) == len(upstream.heads)
-    assert min(answered) > 0
+    assert sum(counts) == len(upstream.heads)
+    assert min(counts) > 0
 
 
 async def test_a_model_that_cannot_be_loaded_costs_rescoring_alone_unless_it_is_required(
