@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -186,23 +187,20 @@ async def _log_file_full(bench: Bench, _: Fault) -> Verdict:
 
 
 async def _no_room_for_exports(bench: Bench, fault: Fault) -> Verdict:
-    """Start where no file may grow beyond 8 KB: what is made of the model cannot be kept."""
+    """Start where no file may grow beyond 8 KB, so that no export of the model can be kept; then free the disk."""
     process = bench.process()
-    process.config["engine"] = {
-        **process.config["engine"],
-        "backend": "onnx",
-        "cache_dir": str(process.folder / "models"),
-    }
+    process.config["engine"] = {**process.config["engine"], "cache_dir": str(process.folder / "models")}
     bench.sound()
-    verdict = Verdict()
     try:
         await process.start(limits={"RLIMIT_FSIZE": 8192})
-        verdict.add(bench.judged(await process.ask()))
-        if await process.scores():
-            verdict.add(bench.judged(await process.ask()))
-        elif "Traceback" in str(process.said) or "sidecar: " not in str(process.said):
-            verdict.broken.append(f"no clear message: {process.said[-3:]}")
-        verdict.broken += await bench.shown(fault, process, 0, {}, {})
+        await process.until(lambda answer: answer.told != "passed: model_loading")
+        start, before = len(process.said), await process.samples()
+        answers = await process.ask()
+        verdict = bench.judged(answers)
+        verdict.add(await bench.told(fault, process, answers, start, before))
+        hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        verdict.broken += [] if await process.scores() else ["not rescored once the disk has room"]
     finally:
         await process.close()
     return verdict
@@ -283,10 +281,11 @@ MACHINE = (
         "the disk is full: the model's export cannot be written",
         "machine",
         _no_room_for_exports,
-        "Elasticsearch's own answer while it starts",
-        "one message, or a warning and a slower start each time",
+        "Elasticsearch's own answer, until the disk has room",
+        "`passed; model_unavailable`, an error at each try",
         "free the disk; set `engine.cache_dir`",
-        log="cannot|could not|full|too large",
+        frozenset({"passed: model_unavailable"}),
+        "the exported model cannot be written",
     ),
     Fault(
         "idle clients hold all file descriptors",

@@ -124,7 +124,9 @@ def main() -> int:
     """Serve."""
     config, switch, limits = sys.argv[1:]
     for name, limit in json.loads(limits).items():
-        resource.setrlimit(getattr(resource, name), (limit, limit))
+        which = getattr(resource, name)
+        hard = resource.getrlimit(which)[1] if name == "RLIMIT_FSIZE" else limit  # that one may be raised again
+        resource.setrlimit(which, (limit, hard))
     spoil(Switch(Path(switch)))
     from sidecar.cli import main as run
 
