@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from elasticsearch import Elasticsearch, helpers
 from training import collections
+from training.collections import Group
 
 from sidecar.evaluation.asking.readers import Qrels
 
 SEED: Final = 20261125
 _MOVIE_QUERIES: Final = 500
 _QUESTIONS: Final = 300
+_PAGES: Final = 300
 _ENGLISH: Final = {"type": "text", "analyzer": "english"}
 
 
@@ -92,11 +94,77 @@ def general(data: Path) -> Judged:
     )
 
 
+def products(data: Path) -> Judged:
+    """Return the products: judged lists to be ordered, about 45 a query, of the half of the queries held out."""
+    documents = collections.product_corpus(data)
+    test = list(collections.products(data, "test"))
+    for query, _, grades in test:
+        for product in grades.keys() & documents.keys():
+            documents[product].setdefault("judged_for", []).append(query)
+    fields = list(collections.PRODUCT_FIELDS)
+    search = {"combined_fields": {"query": "{{query}}", "fields": fields}}
+    judged = {"term": {"judged_for": "{{query_id}}"}}
+    return Judged(
+        name="products",
+        documents=documents,
+        properties=dict.fromkeys(fields, _ENGLISH) | {"judged_for": {"type": "keyword"}},
+        fields=collections.PRODUCT_FIELDS,
+        # A product that no word of the query is in counts as found, last: only the order of the list is measured.
+        body={"query": {"bool": {"should": search, "filter": judged}}, "_source": False},
+        queries={query: text for query, text, _ in test},
+        qrels={query: grades for query, _, grades in test},
+    )
+
+
+def howto(data: Path) -> Judged:
+    """Return how-to questions and the pages of command line tools; a page is there once, as its query sees it."""
+    groups = list(collections.pages(data, "howto", "test"))
+    other = list(collections.pages(data, "howto", "train"))
+    once = {group.positives[0].partition("\n")[0]: group for group in [*other, *groups]}
+    test = [group for group in groups if once[group.positives[0].partition("\n")[0]] is group]
+    return of_texts("howto", list(once.values()), random.Random(SEED).sample(test, min(_PAGES, len(test))))
+
+
+def cmdlets(data: Path) -> Judged:
+    """Return what examples of cmdlets do, and the cmdlets' reference pages."""
+    groups = list(collections.pages(data, "cmdlets", "test"))
+    return of_texts("cmdlets", [*collections.pages(data, "cmdlets", "train"), *groups], groups)
+
+
+def articles(data: Path) -> Judged:
+    """Return headings of technical articles, and the sections under them."""
+    groups = list(collections.pages(data, "articles", "test"))
+    chosen = random.Random(SEED).sample(groups, min(_PAGES, len(groups)))
+    return of_texts("articles", [*collections.pages(data, "articles", "train"), *groups], chosen)
+
+
+def conclusions(data: Path) -> Judged:
+    """Return long queries, 43 words in the mean: conclusions of medical articles, and the abstracts without them."""
+    groups = list(collections.conclusions(data, "test"))
+    return of_texts("conclusions", [*collections.conclusions(data, "train"), *groups], groups)
+
+
+def of_texts(name: str, groups: Sequence[Group], test: Sequence[Group]) -> Judged:
+    """Return a collection of one text field, whose queries are those of ``test``."""
+    texts = {_id(text): text for group in groups for text in group.positives}
+    return Judged(
+        name=name,
+        documents={key: {"text": text} for key, text in texts.items()},
+        properties={"text": _ENGLISH},
+        fields=("text",),
+        body={"query": {"match": {"text": "{{query}}"}}, "_source": False},
+        queries={f"q{i}": group.query for i, group in enumerate(test)},
+        qrels={f"q{i}": {_id(text): 1 for text in group.positives} for i, group in enumerate(test)},
+    )
+
+
 def _id(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-COLLECTIONS: Final[dict[str, Callable[[Path], Judged]]] = {"scifact": scifact, "movies": movies, "general": general}
+COLLECTIONS: Final[dict[str, Callable[[Path], Judged]]] = {
+    each.__name__: each for each in (scifact, movies, general, products, howto, cmdlets, articles, conclusions)
+}
 
 
 def index(url: str, judged: Judged) -> None:

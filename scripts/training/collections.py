@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.splits import is_test_question, movie_part
+from training.splits import is_test_page, is_test_product_query, is_test_question, movie_part
 
+PAGES = {"howto": "tldr", "cmdlets": "powershell-docs", "articles": "azure-docs"}
+"""The collections of documentation: a query, the page that answers it."""
+PRODUCT_FIELDS = ("title", "brand", "color", "category", "text")
 MOVIE_FIELDS = ("title", "overview", "tags", "genres", "director", "actors", "characters", "year")
 
 
@@ -79,10 +82,60 @@ def movies(data: Path, part: str) -> Iterator[tuple[str, str, dict[str, int]]]:
             yield query_id, texts[query_id], judged
 
 
+def product_corpus(data: Path) -> dict[str, dict[str, Any]]:
+    """Return the products' documents by id."""
+    return {row.pop("_id"): row for row in _lines(data / "esci-sample" / "corpus.jsonl.gz")}
+
+
+def product_text(product: dict[str, Any]) -> str:
+    """Return a product as one text, in the field order that the mapping of the evaluation uses."""
+    values = (product.get(name) for name in PRODUCT_FIELDS)
+    return " ".join(" ".join(v) if isinstance(v, list) else v for v in values if v)
+
+
+def products(data: Path, part: str) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """Yield (query id, query, grades 0 to 3 by product id) of the ``train`` or ``test`` part."""
+    grades: dict[str, dict[str, int]] = defaultdict(dict)
+    with (data / "esci-sample" / "qrels.tsv").open() as rows:
+        for row in csv.DictReader(rows, delimiter="\t"):
+            grades[row["query-id"]][row["corpus-id"]] = int(row["score"])
+    for row in _lines(data / "esci-sample" / "queries.jsonl"):
+        if is_test_product_query(row["text"]) == (part == "test"):
+            yield row["_id"], row["text"], grades[row["_id"]]
+
+
+def pages(data: Path, collection: str, part: str) -> Iterator[Group]:
+    """Yield the documentation's groups of the ``train`` or ``test`` part, which share no page."""
+    for row in _lines(data / PAGES[collection] / "pairs.jsonl.gz"):
+        if is_test_page(row["page"]) == (part == "test"):
+            yield Group(collection, row["query"], (page_text(row),))
+
+
+def page_text(row: dict[str, Any]) -> str:
+    """Return a page as one text, its title first."""
+    return str(row["doc"] if row["doc"].startswith(row["page"]) else f"{row['page']}\n{row['doc']}")
+
+
+def conclusions(data: Path, part: str) -> Iterator[Group]:
+    """Yield long queries: an article's conclusion, answered by the rest of its abstract."""
+    for row in json.loads((data / "pubmedqa" / "ori_pqal.json").read_text(encoding="utf-8")).values():
+        if is_test_question(row["QUESTION"]) == (part == "test"):
+            yield Group("conclusions", row["LONG_ANSWER"], (" ".join(row["CONTEXTS"]),))
+
+
 def questions(data: Path, *, held_out: bool = False) -> Iterator[Group]:
-    """Yield the general question collections' groups; ``held_out`` gives the part never trained on."""
-    for group in _all_questions(data):
-        if is_test_question(group.query) == held_out:
+    """Yield the general question collections' groups.
+
+    ``held_out`` gives the part never trained on: neither the question nor any of its texts is in training.
+    """
+    groups = list(_all_questions(data))
+    trained = [group for group in groups if not is_test_question(group.query)]
+    if not held_out:
+        yield from trained
+        return
+    seen = {text for group in trained for text in (*group.positives, *group.negatives)}
+    for group in groups:
+        if is_test_question(group.query) and seen.isdisjoint((*group.positives, *group.negatives)):
             yield group
 
 

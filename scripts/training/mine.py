@@ -30,7 +30,7 @@ _MAPPINGS = {"properties": {"text": {"type": "text", "analyzer": "english"}}}
 def groups(data: Path, rng: random.Random) -> list[Group]:
     """Return the training groups of all collections, a seeded sample of the large ones."""
     by_collection: dict[str, list[Group]] = {}
-    for group in (*collections.questions(data), *_scifact(data), *_movies(data, rng)):
+    for group in (*collections.questions(data), *_scifact(data), *movie_groups(data, rng)):
         by_collection.setdefault(group.collection, []).append(group)
     return [
         group for name, found in by_collection.items() for group in rng.sample(found, min(len(found), _SAMPLE[name]))
@@ -43,7 +43,8 @@ def _scifact(data: Path) -> Iterator[Group]:
         yield Group("scifact", claim, tuple(corpus[document] for document in grades))
 
 
-def _movies(data: Path, rng: random.Random) -> Iterator[Group]:
+def movie_groups(data: Path, rng: random.Random) -> Iterator[Group]:
+    """Yield a group of each training query on movies, with the wrong ones that were judged for it."""
     corpus = collections.movie_corpus(data)
     for _, query, grades in collections.movies(data, "train"):
         known = [(corpus[movie], grade) for movie, grade in grades.items() if movie in corpus]

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 _HELD_OUT_MOVIES = 20
 _HELD_OUT_QUESTIONS = 10
+_HELD_OUT_PAGES = 15
+_HELD_OUT_PRODUCT_QUERIES = 50
 
 
 def percent(name: str) -> int:
@@ -34,3 +36,13 @@ def movie_part(positives: Iterable[str]) -> str | None:
 def is_test_question(question: str) -> bool:
     """Return whether a general question is held out as a check on queries like none trained on (10 %)."""
     return percent(f"question:{question.strip().lower()}") < _HELD_OUT_QUESTIONS
+
+
+def is_test_page(page: str) -> bool:
+    """Return whether a page of documentation is held out, with all queries that it answers (15 %)."""
+    return percent(f"page:{page.strip().lower()}") < _HELD_OUT_PAGES
+
+
+def is_test_product_query(query: str) -> bool:
+    """Return whether a product query is held out (half of them)."""
+    return percent(f"product:{query.strip().lower()}") < _HELD_OUT_PRODUCT_QUERIES

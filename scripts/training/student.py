@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
+from training.vocabulary import SPECIAL
+
 LAYERS = (0, 1, 3, 5)
-VOCABULARY = 24_000
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-
-def kept_tokens(vocabulary: dict[str, int], texts: Iterable[str], tokenizer: Tokenizer, size: int) -> list[str]:
-    """Return the ``size`` tokens to keep, in their old order.
-
-    Single characters stay, so that any Latin word still decomposes; then the tokens seen in ``texts`` by
-    their count; then what the old vocabulary holds first (its order is roughly by frequency).
-    """
-    counts: Counter[str] = Counter()
-    for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False):
-        counts.update(encoding.tokens)
-    usable = [token for token in vocabulary if _usable(token)]
-    ranked = sorted(usable, key=lambda token: (-_always(token), -counts[token], vocabulary[token]))
-    return sorted(ranked[:size], key=vocabulary.__getitem__)
-
-
-def _always(token: str) -> bool:
-    return token in _SPECIAL or len(token.removeprefix("##")) == 1
-
-
-def _usable(token: str) -> bool:
-    return token in _SPECIAL or (not token.startswith("[unused") and token.removeprefix("##").isascii())
 
 
 def write_tokenizer(source: Path, target: Path, tokens: list[str], max_length: int) -> None:
@@ -54,7 +30,7 @@ def write_tokenizer(source: Path, target: Path, tokens: list[str], max_length: i
     target.mkdir(parents=True, exist_ok=True)
     (target / "tokenizer.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
     (target / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
-    special_map = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _SPECIAL, strict=True))
+    special_map = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
     config = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": max_length, **special_map}
     (target / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
     (target / "special_tokens_map.json").write_text(json.dumps(special_map, indent=2) + "\n")
@@ -72,7 +48,7 @@ def build(source: Path, tokens: list[str], old_ids: dict[str, int]) -> BertForSe
         name: value for name, value in teacher.state_dict().items() if not name.startswith(("encoder.", "pooler."))
     }
     words = "embeddings.word_embeddings.weight"
-    state[words] = state[words][torch.tensor([old_ids[token] for token in tokens])]
+    state[words] = _rows(state[words], tokens, old_ids)
     for new, old in enumerate(LAYERS):
         state |= {
             name.replace(f"layer.{old}.", f"layer.{new}.", 1): value
@@ -83,3 +59,18 @@ def build(source: Path, tokens: list[str], old_ids: dict[str, int]) -> BertForSe
     if unexpected or any(not name.startswith("pooler.") and "position_ids" not in name for name in missing):
         raise RuntimeError(f"the encoder's layout is not the one expected: {missing} {unexpected}")
     return student
+
+
+def retokenize(
+    model: BertForSequenceClassification, source: Path, tokens: Sequence[str], old_ids: Mapping[str, int]
+) -> None:
+    """Give a trained student another vocabulary: the encoder's rows, which training leaves as they are."""
+    rows = _rows(BertModel.from_pretrained(source).embeddings.word_embeddings.weight.detach(), tokens, old_ids)
+    embedding = torch.nn.Embedding(*rows.shape, padding_idx=model.config.pad_token_id)
+    embedding.weight.data = rows.clone()
+    model.set_input_embeddings(embedding)
+    model.config.vocab_size = len(tokens)
+
+
+def _rows(embeddings: torch.Tensor, tokens: Sequence[str], ids: Mapping[str, int]) -> torch.Tensor:
+    return embeddings[torch.tensor([ids[token] for token in tokens])]

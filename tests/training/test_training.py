@@ -17,6 +17,7 @@ from elasticsearch import Elasticsearch
 from tokenizers import Tokenizer
 from training import bundle, mine, splits, student, train
 from training.collections import Group
+from training.vocabulary import kept, use_in
 from transformers import BertConfig, BertModel
 
 from sidecar.scoring import CrossEncoder
@@ -69,7 +70,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def made(encoder: Path, output: Path, size: int = 400) -> tuple[Any, Tokenizer, list[str]]:
     whole = Tokenizer.from_file(str(encoder / "tokenizer.json"))
-    tokens = student.kept_tokens(whole.get_vocab(), [*QUERIES, *TEXTS], whole, size)
+    tokens = kept(whole.get_vocab(), use_in([*QUERIES, *TEXTS], whole), size)
     student.write_tokenizer(encoder, output, tokens, 512)
     torch.manual_seed(2)
     return (
@@ -90,6 +91,26 @@ def test_the_student_starts_as_the_encoders_layers_and_words(encoder: Path, tmp_
     for new, layer in enumerate(student.LAYERS):
         name = "layer.{}.output.dense.weight"
         assert torch.equal(ours[name.format(new)], theirs[name.format(layer)])
+
+
+def test_signs_and_words_that_are_needed_are_kept_before_rare_pieces() -> None:
+    ids = {
+        token: i
+        for i, token in enumerate(["[PAD]", "[UNK]", "[unused1]", "rare", "£", "##°", "usb", "1984", "東", "б"])
+    }
+    assert kept(ids, {"usb": 3.0, "rare": 0.1, "東": 99.0}, 6) == ["[PAD]", "[UNK]", "£", "##°", "usb", "1984"]
+    assert "東" not in kept(ids, {}, 100)
+
+
+def test_a_trained_student_gets_cut_tokens_back_and_says_the_same(encoder: Path, tmp_path: Path) -> None:
+    model, tokenizer, tokens = made(encoder, tmp_path, 300)
+    ids = wordpiece(vocabulary()).get_vocab()
+    pair = tokenizer.encode(QUERIES[0], TEXTS[0])
+    before = model(torch.tensor([pair.ids])).logits
+    student.retokenize(model, encoder, sorted(ids, key=ids.__getitem__), ids)
+    whole = wordpiece(vocabulary()).encode(QUERIES[0], TEXTS[0])
+    assert [tokens[i] for i in pair.ids] == whole.tokens
+    torch.testing.assert_close(model(torch.tensor([whole.ids])).logits, before)
 
 
 def weights(model: Any) -> list[np.ndarray[Any, Any]]:
@@ -153,7 +174,12 @@ def test_what_is_written_scores_and_says_how_it_was_made(
     monkeypatch.setattr(bundle, "_VERSIONS", ("torch", "tokenizers"))  # the encoder's package is not installed here
     model, _, _ = made(encoder, tmp_path)
     bundle.write(model, tmp_path, {"layers": student.LAYERS})
-    assert set(json.loads((tmp_path / "training_record.json").read_text())) == {"layers", "versions", "sha256"}
+    assert set(json.loads((tmp_path / "training_record.json").read_text())) == {
+        "layers",
+        "vocabulary",
+        "versions",
+        "sha256",
+    }
     with CrossEncoder(str(tmp_path)) as written:
         assert np.isfinite(written.predict([(QUERIES[0], TEXTS[0])])).all()
 
