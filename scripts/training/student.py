@@ -66,7 +66,7 @@ def retokenize(
 ) -> None:
     """Give a trained student another vocabulary: the encoder's rows, which training leaves as they are."""
     rows = _rows(BertModel.from_pretrained(source).embeddings.word_embeddings.weight.detach(), tokens, old_ids)
-    embedding = torch.nn.Embedding(*rows.shape, padding_idx=model.config.pad_token_id)
+    embedding = torch.nn.Embedding(rows.shape[0], rows.shape[1], padding_idx=model.config.pad_token_id)
     embedding.weight.data = rows.clone()
     model.set_input_embeddings(embedding)
     model.config.vocab_size = len(tokens)

@@ -46,12 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--index", metavar="INDEX", help="index, alias or pattern that is searched")
     add("--body", type=Path, metavar="FILE", help='search body in which "{{query}}" stands for the text')
     add("--depth", type=_count, default=100, metavar="N", help="hits of each run (default: %(default)s)")
+    add("--judged-only", action="store_true", help="only judged documents are found: orders judged lists")
     add("--limit", type=_count, metavar="N", help="a random sample of N judged queries")
     add = parser.add_argument_group("the sidecar").add_argument
     add("--config", type=Path, metavar="FILE", help="YAML configuration, as `serve` reads it")
     add("--upstream", metavar="URL", help="Elasticsearch's base URL")
     add("--field", metavar="NAME", action="append", help="document field to score; repeat for several, in order")
     add("--model", metavar="M", help="hub id, local directory, or `bundled`")
+    add("--backend", choices=("auto", "torch", "onnx"), help="what runs the model")
     add("--timeout", default="10m", metavar="TIME", help="time allowed for scoring one search (default: %(default)s)")
     add("--api-key", metavar="KEY", help="API key for Elasticsearch (or set ELASTICSEARCH_API_KEY)")
     add = parser.add_argument_group("the measurement").add_argument
@@ -92,16 +94,21 @@ def _evaluate(args: argparse.Namespace) -> int:
         flags = ", ".join(f"--{flag}" for flag in absent)
         raise InputError(f"{flags} missing: give --queries, --qrels and --index, or --from-log")
     from sidecar.evaluation.asking.systems import slug
+    from sidecar.evaluation.default_body import with_default_body
     from sidecar.evaluation.evaluate import evaluate
     from sidecar.evaluation.showing import output, table
     from sidecar.evaluation.showing.progress import bar
+    from sidecar.evaluation.showing.verdict import verdict
 
     experiment, qrels, measures, notes = _experiment(args)
     folder = args.output or Path("eval-results") / slug(args.index)
     _quiet()
+    if args.body is None:
+        experiment = asyncio.run(with_default_body(experiment, qrels, measures[0]))
     evaluation = asyncio.run(evaluate(experiment, qrels, measures, folder, bar, ties=args.ties, seed=args.seed))
     files = output.write(evaluation, folder)
     console = table.console()
+    console.print(verdict(evaluation), markup=False)
     console.print(table.summary(evaluation, args.index))
     console.print(table.extremes(evaluation, _SHOWN))
     for note in (*notes, f"written: {files[0]}, {files[1]} and {len(files) - 2} TREC run files beside them"):
@@ -124,12 +131,11 @@ def _experiment(args: argparse.Namespace) -> tuple[Experiment, Qrels, list[str],
     qrels = _read(readers.qrels, args.qrels)
     chosen, notes = _judged(queries, qrels, args)
     model = mapping.model or config.engine.model
-    fields = [spec.name for spec in mapping.fields]
     experiment = Experiment(
         config=config,
         index=args.index,
         mapping=mapping,
-        body=query_bodies.default(fields) if args.body is None else _read(query_bodies.template, args.body),
+        body={} if args.body is None else _read(query_bodies.template, args.body),
         queries=chosen,
         systems=systems(
             _checked(sweep, args.sweep), mapping, model, lambda name: fitting(named_model(config, name).model)
@@ -138,6 +144,7 @@ def _experiment(args: argparse.Namespace) -> tuple[Experiment, Qrels, list[str],
         latency_queries=args.latency_queries,
         concurrency=args.concurrency,
         api_key=_api_key(args),
+        only={query: qrels[query].keys() for query in chosen} if args.judged_only else None,
     )
     return experiment, qrels, names, notes
 
@@ -155,8 +162,9 @@ def _configuration(args: argparse.Namespace, pattern: str) -> Config:
     over: dict[str, Any] = {}
     if args.upstream:
         over["upstream"] = {"urls": [args.upstream]}
-    if args.model:
-        over["engine"] = {"model": args.model}
+    engine = {"model": args.model, "backend": args.backend}
+    if any(engine.values()):
+        over["engine"] = {name: value for name, value in engine.items() if value}
     if args.field:
         over["indices"] = {pattern: {"fields": args.field}}
     config, _ = configuration(args.config, over)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from sidecar.errors import SidecarError
+from sidecar.evaluation.about import about
 from sidecar.evaluation.asking.experiment import Advance, Experiment, Task, config_timeout, run, tasks, timed_systems
 from sidecar.evaluation.asking.journal import Answer, Journal
 from sidecar.evaluation.asking.readers import Qrels
@@ -40,7 +41,7 @@ class Progress(Protocol):
 class Evaluation:
     """What was measured. ``systems`` starts with the baseline; ``answers`` are by system and query id.
 
-    ``texts`` are what the model reads of the documents that the report shows, by document id.
+    ``texts`` are what the model reads of the documents that the report shows, by document id. ``about`` says what ran.
     """
 
     experiment: Experiment
@@ -50,6 +51,7 @@ class Evaluation:
     systems: Sequence[SystemResult]
     answers: Mapping[str, Mapping[str, Answer]]
     texts: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def baseline(self) -> SystemResult:
@@ -85,7 +87,8 @@ async def evaluate(
         found = await _ask(experiment, tasks(experiment, identity), folder, progress)
         evaluation = _measured(experiment, qrels, measures, ties, seed, found)
         shown = _shown_documents(evaluation)
-        return replace(evaluation, texts=await direct.texts(experiment.index, shown, experiment.mapping))
+        texts = await direct.texts(experiment.index, shown, experiment.mapping)
+        return replace(evaluation, texts=texts, about=about(experiment, await direct.version()))
 
 
 async def _ask(experiment: Experiment, todo: Sequence[Task], folder: Path, progress: Progress) -> dict[Task, Answer]:

@@ -338,3 +338,40 @@ def test_the_extra_is_named_where_it_is_missing(
     assert (
         "extra `eval` (scipy missing): pip install 'elasticsearch-rescoring-sidecar[eval]'" in capsys.readouterr().err
     )
+
+
+def test_the_report_opens_with_a_verdict_and_says_what_ran(
+    upstream: str, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(upstream, files, tmp_path, "--field", "name", "--backend", "torch") == 0
+    found, report = results(tmp_path), (tmp_path / "report.html").read_text()
+    assert re.match(r"rescored: (better|worse) by 0\.\d{3} nDCG@10, |rescored: no difference", found["verdict"])
+    assert "of 5 queries got worse by more than 0.2." in found["verdict"]
+    assert found["verdict"] in squeezed(capsys.readouterr().out)
+    assert report.index("class='verdict'") < report.index("<table")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", found["about"]["date"])
+    assert "the best of Elasticsearch's own (the others: " in found["about"]["search"]
+    assert "backend torch" in found["about"]["engine"]
+    assert found["about"]["mapping"] == "fusion linear 0.5, window 100, fields text, name"
+    assert "bundled (" in found["about"]["model"]
+    assert re.search(r"<span class='from'>\((\d+\. in|not in) (elasticsearch|rescored)\)</span>", report)
+    assert "name='viewport'" in report
+
+
+def test_only_judged_documents_are_ranked_where_that_is_asked_for(
+    upstream: str, files: list[str], tmp_path: Path
+) -> None:
+    assert evaluate(upstream, files, tmp_path, "--judged-only") == 0
+    for name in ("elasticsearch", "rescored"):
+        lines = [line.split() for line in (tmp_path / f"{name}.run").read_text().splitlines()]
+        for query in QUERIES:
+            assert {line[2] for line in lines if line[0] == query} == set(QRELS[query])
+    assert results(tmp_path)["about"]["documents"] == "judged ones only"
+
+
+def test_a_body_may_name_the_query(upstream: str, files: list[str], tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    named = '{"query": {"bool": {"must": {"match": {"text": "{{query}}"}}, "_name": "{{query_id}}"}}}'
+    body.write_text(named)
+    assert evaluate(upstream, files, tmp_path, "--body", str(body)) == 0
+    assert results(tmp_path)["systems"][1]["outcomes"] == {"reranked": 5}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -34,7 +34,8 @@ Item = TypeVar("Item")
 class Experiment:
     """What is asked of whom. ``mapping`` is the index's; ``systems`` are without the baseline.
 
-    ``queries`` are texts by id; ``latency_queries`` is how many of them the latency pass asks.
+    ``queries`` are texts by id; ``latency_queries`` is how many of them the latency pass asks. ``only`` are the
+    documents that each query may find, by query id; None is all. ``chosen`` tells how the body was chosen.
     """
 
     config: Config
@@ -47,6 +48,13 @@ class Experiment:
     latency_queries: int
     concurrency: int
     api_key: str | None = None
+    only: Mapping[str, Collection[str]] | None = None
+    chosen: str = ""
+
+    def asked(self, query: str) -> dict[str, Any]:
+        """Return the search body of a query, by its id."""
+        body = self.body if self.only is None else query_bodies.only_judged(self.body, self.only[query])
+        return query_bodies.filled(body, query, self.queries[query], self.depth)
 
     @property
     def swept(self) -> bool:
@@ -113,7 +121,7 @@ def _task(
 ) -> Task:
     parts: dict[str, Any] = {
         "index": [experiment.index, identity["uuids"], identity["documents"]],
-        "body": query_bodies.filled(experiment.body, experiment.queries[query], experiment.depth),
+        "body": experiment.asked(query),
         "concurrency": experiment.concurrency if timed else None,
     }
     if system is not None:
@@ -183,7 +191,7 @@ def _one_of_each_side(group: Sequence[Task]) -> list[Task]:
 
 def _asker(experiment: Experiment, direct: Searcher, through: Searcher) -> Any:
     async def ask(task: Task) -> Answer:
-        body = query_bodies.filled(experiment.body, experiment.queries[task.query], experiment.depth)
+        body = experiment.asked(task.query)
         if task.system is None:
             return await direct.answer(experiment.index, query_bodies.plain(body))
         return await through.answer(experiment.index, query_bodies.rescored(body, task.system.override()))

@@ -74,6 +74,16 @@ class Searcher:
         _, response = await self.timed("POST", f"/{quote(index, safe='*,')}/_search", body)
         return {str(hit["_id"]): text_of(hit, mapping)[0] for hit in response.body["hits"]["hits"]}
 
+    async def version(self) -> str:
+        """Return Elasticsearch's version; "unknown" without the privilege to ask for it."""
+        try:
+            _, response = await self.timed("GET", "/")
+        except UpstreamError:
+            raise
+        except SidecarError:
+            return "unknown"
+        return str(response.body.get("version", {}).get("number", "unknown"))
+
     async def identity(self, index: str) -> dict[str, Any]:
         """Return what tells this state of the index from others: its concrete indices and their documents.
 

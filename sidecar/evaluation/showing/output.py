@@ -10,6 +10,7 @@ from sidecar.evaluation.asking.systems import slug
 from sidecar.evaluation.evaluate import Evaluation
 from sidecar.evaluation.measuring import results
 from sidecar.evaluation.showing import report
+from sidecar.evaluation.showing.verdict import verdict
 
 
 def write(evaluation: Evaluation, folder: Path) -> list[Path]:
@@ -27,6 +28,8 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """Return the results with the settings they were measured under."""
     experiment = evaluation.experiment
     return {
+        "verdict": verdict(evaluation),
+        "about": dict(evaluation.about),
         "index": experiment.index,
         "body": experiment.body,
         "queries": len(evaluation.answers[evaluation.baseline.name]),

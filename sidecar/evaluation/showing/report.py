@@ -9,8 +9,9 @@ from html import escape
 from sidecar.evaluation.evaluate import EXTREMES, SHOWN, Evaluation
 from sidecar.evaluation.measuring.results import SystemResult, gains
 from sidecar.evaluation.showing import plots, table
-from sidecar.evaluation.showing.page import page
+from sidecar.evaluation.showing.page import facts, page
 from sidecar.evaluation.showing.page import table as table_of
+from sidecar.evaluation.showing.verdict import verdict
 
 _SNIPPET = 160
 
@@ -20,6 +21,8 @@ def html(evaluation: Evaluation) -> str:
     experiment = evaluation.experiment
     title = f"Relevance of {experiment.index}"
     return page(title, [
+        f"<p class='verdict'>{escape(verdict(evaluation))}</p>",
+        facts(evaluation.about.items()),
         f"<p>{escape(table.caption(evaluation))}</p>".replace("\n", "<br>"),
         _systems(evaluation),
         "<h2>Gain per query</h2>", plots.gain_per_query(evaluation),
@@ -65,19 +68,29 @@ def _with_hits(queries: Sequence[str], evaluation: Evaluation) -> str:
         cells = [escape(evaluation.experiment.queries[query])]
         for system in (before, after):
             value = system.values[evaluation.measures[0]][query]
-            cells.append(f"{value:.3f}{_hits(query, system, evaluation)}")
+            other = after if system is before else before
+            cells.append(f"{value:.3f}{_hits(query, system, other, evaluation)}")
         rows.append(("text", cells))
-    return table_of(["query", before.name, after.name], rows).replace("<td>", "<td class='text'>")
+    sides = table_of(["query", before.name, after.name], rows, "sides")
+    return sides.replace("<td>", "<td class='text side'>")
 
 
-def _hits(query: str, system: SystemResult, evaluation: Evaluation) -> str:
+def _hits(query: str, system: SystemResult, other: SystemResult, evaluation: Evaluation) -> str:
+    """Return the first hits of one side, with their grades and their places on the other side."""
     grades = evaluation.qrels[query]
+    answers = evaluation.answers[other.name][query].hits
+    places = {document: place for place, (document, _) in enumerate(answers, start=1)}
     items = []
     for document, _ in evaluation.answers[system.name][query].hits[:SHOWN]:
+        there = f"<span class='from'>({_there(places.get(document), other)})</span> "
         grade = f"<span class='grade'>{grades[document]}</span> " if grades.get(document, 0) > 0 else ""
         text = evaluation.texts.get(document, "")
-        items.append(f"<li>{grade}{escape(document)} {escape(text[:_SNIPPET])}</li>")
+        items.append(f"<li>{grade}{there}{escape(document)} {escape(text[:_SNIPPET])}</li>")
     return f"<ol>{''.join(items)}</ol>"
+
+
+def _there(place: int | None, other: SystemResult) -> str:
+    return f"not in {escape(other.name)}" if place is None else f"{place}. in {escape(other.name)}"
 
 
 def _every_query(evaluation: Evaluation) -> str:

@@ -97,7 +97,10 @@ def caption(evaluation: Evaluation) -> str:
     tied = {system.name: system.tied for system in evaluation.systems if system.tied}
     if tied and evaluation.ties == "trec_eval":
         most = max(tied, key=lambda name: tied[name])
-        lines.append(f"tied scores decide the top 10 of up to {tied[most]} queries ({most}); see --ties")
+        lines.append(
+            f"tied scores decide the top 10 of up to {tied[most]} queries ({most}): "
+            "measured by document id, as trec_eval does, not as people see them; see --ties"
+        )
     if evaluation.experiment.swept and evaluation.baseline.latency is not None:
         lines.append(f"latency: {evaluation.baseline.latency.count} queries, no score cache, one fusion a window")
     return "\n".join(lines)
