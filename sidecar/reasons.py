@@ -87,7 +87,7 @@ class Reason(StrEnum):
     SHADOW = "shadow", "`mode: shadow`: scored beside the answer, for metrics only"
     BUDGET = "budget", "on a `reranked` search: only the best `window` of its hits could be scored before the deadline"
     # what Elasticsearch answered
-    NO_HITS = "no_hits", "the search found nothing"
+    NO_HITS = "no_hits", "the search found nothing, or the page starts after its last hit"
     NO_DOCUMENT_TEXT = "no_document_text", "no hit of the window has text in the mapped fields"
     WIDENED_REFUSED = (
         "widened_refused",

@@ -108,13 +108,19 @@ async def _with_rest(first: FirstStage, plan: RescorePlan, send: Send) -> FirstS
 
 
 async def _rest(first: FirstStage, plan: RescorePlan, send: Send) -> FirstStage | Reason:
-    """Ask for the rest even where the list ends in its window: the page may be longer than an index allows."""
+    """Ask for the rest even where the list ends in its window: the page may be longer than an index allows.
+
+    A page after the list's end is Elasticsearch's own: it holds nothing to permute.
+    """
+    ends = len(first.hits) < plan.window.fetched
+    if ends and 0 < plan.window.from_ >= len(first.hits):
+        return Reason.NO_HITS
     if plan.window.rest_size == 0:
         return first
     rest = await _part("rest", plan, send)
     if isinstance(rest, Reason):
         return rest
-    if len(first.hits) < plan.window.fetched:
+    if ends:
         return with_rest_of_all(first, rest, 0, 0)
     joined = with_rest(first, rest, plan.window.rest_size)
     return joined if joined is not None else await _once_each(first, rest, plan, send)

@@ -59,7 +59,7 @@ async def _page(which: Rescorer, node: Node, start: int, size: int) -> list[tupl
         assert outcome.record.outcome == "reranked" or outcome.record.reason == Reason.NO_HITS
         answer = outcome.body
     else:
-        assert outcome.record.reason in ("beyond_window", "size_0")
+        assert outcome.record.reason in ("beyond_window", "size_0", "no_hits")
         answer = (await node.fetch("POST", "/i/_search", body)).body
     return [(hit["_id"], hit["_score"]) for hit in json.loads(answer)["hits"]["hits"]]
 

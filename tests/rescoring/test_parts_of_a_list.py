@@ -87,6 +87,17 @@ async def test_without_the_rest_of_a_page_the_client_s_request_goes_on(rest: Any
     assert passed.record.reason == reason
 
 
+async def test_a_page_after_the_end_of_its_list_is_elasticsearch_s_own() -> None:
+    which, _ = rescorer(GivenScorer(falling))
+    body = b'{"query":{"match":{"t":"x"}},"size":1,"from":%d}'
+    for start, kind, reason in ((2, Answered, None), (3, Passed, Reason.NO_HITS)):
+        answer = await ask(which, Replying(lambda _, asked: listed(cut("abc", asked))), body=body % start)
+        assert (type(answer), answer.record.reason) == (kind, reason)
+    for start, kind in ((0, Answered), (1, Passed)):
+        answer = await ask(which, Replying(lambda *_: listed("")), body=body % start)
+        assert (type(answer), answer.record.reason) == (kind, Reason.NO_HITS)
+
+
 async def test_a_page_beyond_max_result_window_is_elasticsearch_s_to_refuse_though_its_list_is_short() -> None:
     which, _ = rescorer(GivenScorer(falling))
     body = b'{"query":{"match":{"t":"x"}},"size":60}'
