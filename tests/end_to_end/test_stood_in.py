@@ -220,7 +220,6 @@ async def test_stored_templates_lose_the_override_where_nothing_is_mapped(stand_
     nothing = config(stand_in.url, checkpoint).model_copy(update={"indices": {}})
     async with running(nothing) as sidecar:
         status, outcome, got = await post(sidecar, "/articles/_search/template", {"id": "mine"})
-        assert "hits" in got, got
         assert (status, outcome, got["hits"]["total"]["value"] > 0) == (200, "passed; reason=no_mapping", True)
         status, _, got = await post(sidecar, "/articles/_msearch/template", ndjson({}, {"id": "mine"}))
         assert (status, got["responses"][0]["status"]) == (200, 200)
