@@ -36,6 +36,7 @@ _TEXT_TYPES = frozenset(
     }
 )
 _TIMEOUT_SECONDS = 10.0
+_ROOT = "/"
 _MAX_RESULT_WINDOW = 10_000
 
 
@@ -53,12 +54,21 @@ def check(config: Config, url: str, api_key: str | None) -> list[Finding]:
     Raises:
         UpstreamError: the cluster does not answer, or refuses us.
     """
-    findings = []
+    findings = list(product(_get(url, _ROOT, api_key, config.upstream.tls)))
     for pattern, mapping in config.indices.items():
-        target = f"/{quote(pattern, safe='*,')}?features=mappings,settings&expand_wildcards=open"
+        target = f"/{quote(pattern, safe='*,')}?expand_wildcards=open"
         answer = _get(url, target, api_key, config.upstream.tls)
         findings += list(examine(pattern, mapping, answer))
-    return findings or [Finding("warning", "no index is mapped: nothing would be rescored")]
+    nothing = [] if config.indices else [Finding("warning", "no index is mapped: nothing would be rescored")]
+    return findings + nothing
+
+
+def product(answer: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Name the product and version that answered `GET /`. Pure; a cluster that says neither is not named."""
+    version = (answer or {}).get("version")
+    if isinstance(version, dict) and "number" in version:
+        name = "OpenSearch" if version.get("distribution") == "opensearch" else "Elasticsearch"
+        yield Finding("ok", f"upstream: {name} {version['number']}")
 
 
 def examine(pattern: str, mapping: IndexMapping, answer: Mapping[str, Any] | None) -> Iterator[Finding]:
@@ -110,8 +120,8 @@ def _typed(where: str, name: str, known: Mapping[str, Mapping[str, Any]]) -> Fin
 
 
 def flatten(mappings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each field's dotted path and definition: sub-objects, nested, multi- and runtime fields."""
-    for children in ("properties", "fields", "runtime"):
+    """Yield each field's dotted path and definition: sub-objects, nested, multi-, runtime and derived fields."""
+    for children in ("properties", "fields", "runtime", "derived"):
         for name, field in (mappings.get(children) or {}).items():
             yield prefix + name, field
             yield from flatten(field, f"{prefix}{name}.")
@@ -127,7 +137,7 @@ def _get(url: str, target: str, api_key: str | None, tls: Tls) -> dict[str, Any]
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
             return dict(json.load(answer))
     except urllib.error.HTTPError as error:
-        if error.code == 404:
+        if error.code == 404 or (error.code == 403 and target == _ROOT):  # to ask who answers takes a privilege
             return None
         raise UpstreamError(f"{redact(url)} answered {error.code} to GET {target}") from error
     except urllib.error.URLError as error:
