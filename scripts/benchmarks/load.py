@@ -37,6 +37,11 @@ class Connection:
         await self._reader.readexactly(2)
         return b"".join(pieces)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server has closed it, as it does with connections that are idle for long."""
+        return self._reader is not None and self._reader.at_eof()
+
     def close(self) -> None:
         """Close it."""
         if self._writer is not None:
