@@ -23,11 +23,11 @@ _BULK = 250
 _SEARCHERS = 2
 
 
-async def replace(node: str, model: str, documents: int, clients: int, times: int) -> list[str]:
+async def replace(node: str, model: str, documents: int, clients: int, times: int, workers: int = 1) -> list[str]:
     """Index and search while the sidecar is replaced so many times; return what went wrong."""
     direct = Client(int(node.rpartition(":")[2]))
     await _create(direct)
-    settings = _settings(node, model)
+    settings = _settings(node, model) | {"workers": workers}
     serving, codes = await serve(settings), list[int]()
     port, done = await serving.port(), asyncio.Event()
     indexing = [_Indexer(Client(port), number, documents // clients) for number in range(clients)]
@@ -147,9 +147,10 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--elasticsearch", help="URL of a node; default: one of its own")
     parser.add_argument("--model", default="bundled")
+    parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
     with elasticsearch(args.elasticsearch) as node:
-        failures = asyncio.run(replace(node, args.model, args.documents, args.clients, args.times))
+        failures = asyncio.run(replace(node, args.model, args.documents, args.clients, args.times, args.workers))
     print("\n".join(failures[:50]) or f"{args.times} replacements, {args.documents} documents: no request failed")
     return 1 if failures else 0
 
