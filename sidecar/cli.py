@@ -22,6 +22,7 @@ _COMMANDS = {
     "demo": "see BM25 and rescored hits side by side, on the standard library's docs or your own file",
     "check-config": "validate a configuration file, optionally against the live cluster",
     "eval": "measure the ranking before and after rescoring, with your judgments",
+    "train": "fine-tune a model on your judgments, and measure it on queries held out",
     "score": "score texts against a query, without Elasticsearch",
     "models": "list, fetch and check models",
 }

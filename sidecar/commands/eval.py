@@ -100,9 +100,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     from sidecar.evaluation.showing.progress import bar
     from sidecar.evaluation.showing.verdict import verdict
 
-    experiment, qrels, measures, notes = _experiment(args)
+    experiment, qrels, measures, notes = prepared(args)
     folder = args.output or Path("eval-results") / slug(args.index)
-    _quiet()
+    quiet()
     if args.body is None:
         experiment = asyncio.run(with_default_body(experiment, qrels, measures[0]))
     evaluation = asyncio.run(evaluate(experiment, qrels, measures, folder, bar, ties=args.ties, seed=args.seed))
@@ -116,7 +116,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _experiment(args: argparse.Namespace) -> tuple[Experiment, Qrels, list[str], list[str]]:
+def prepared(args: argparse.Namespace) -> tuple[Experiment, Qrels, list[str], list[str]]:
     """Return the experiment, the judgments, the measures, and notes for the user; nothing is asked yet."""
     from sidecar.evaluation.asking import query_bodies, readers
     from sidecar.evaluation.asking.experiment import Experiment, named_model
@@ -204,7 +204,7 @@ def _replay(args: argparse.Namespace) -> int:
     config = _configuration(args, args.index or "*")
     log = _read(log_changes.log, args.from_log)
     folder = args.output or Path("eval-results") / args.from_log.stem
-    _quiet()
+    quiet()
     found = asyncio.run(replayed(config, log, folder, bar, api_key=_api_key(args), concurrency=args.concurrency))
     console().print(replay_report.table(found, args.from_log.name))
     for file in replay_report.write(found, args.from_log.name, folder):
@@ -239,7 +239,7 @@ def _api_key(args: argparse.Namespace) -> str | None:
     return args.api_key or os.environ.get("ELASTICSEARCH_API_KEY")
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keep other libraries' bars and log lines out of the results; what is not reranked is counted there."""
     for name in ("elastic_transport", "sidecar.search"):
         logging.getLogger(name).setLevel(logging.ERROR)
