@@ -72,6 +72,7 @@ class Sidecar:
         )
         self.metrics.add_source("sidecar_engine", self.scorer.stats)
         self.metrics.add_source("sidecar_proxy", self.proxy_stats)
+        self.metrics.add_source("sidecar_lists", self.rescorer.lists.stats)
 
     async def start(self) -> None:
         """Bind both listeners; searches pass through until ``load`` is done.

@@ -83,6 +83,7 @@ class Reason(StrEnum):
         "overloaded",
         "what waits for the model leaves no time to score even `min_window` hits; the answer did not wait",
     )
+    REMEMBERED = "remembered", "another page of the same list was not rescored, so this one is not either"
     SPLIT_CONTROL = "split_control", "`mode: split`, and this search is in the control group"
     SHADOW = "shadow", "`mode: shadow`: scored beside the answer, for metrics only"
     BUDGET = "budget", "on a `reranked` search: only the best `window` of its hits could be scored before the deadline"

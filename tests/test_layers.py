@@ -70,6 +70,7 @@ _PURE = (
     "config.fusion",
     "config.model",
     "config.section",
+    "config.units",
     "config.urls",
     "observing.families",
     "scoring.shared.wire",
@@ -88,7 +89,7 @@ _PURE = (
         f"rescoring.{name}"
         for name in (
             *("circuit_breaker", "documents", "explain", "first_stage", "html", "lookup", "mappings", "order"),
-            *("overrides", "plan", "rewrite", "sure", "unsuitable", "values", "window"),
+            *("overrides", "plan", "remembered", "rewrite", "scored", "sure", "unsuitable", "values", "window"),
         )
     ),
 )

@@ -118,7 +118,8 @@ CASES = (
     Case(Reason.ASYNC_RUNNING, "/i/_async_search", reply=answered({"id": "x", "is_running": True, "response": FOUND})),
     Case(Reason.MODEL_LOADING, unready=Reason.MODEL_LOADING),
     Case(Reason.MODEL_UNAVAILABLE, unready=Reason.MODEL_UNAVAILABLE),
-    Case(Reason.CIRCUIT_OPEN, give=raising(BackendFailed("broken")), before=5),
+    Case(Reason.CIRCUIT_OPEN, give=raising(BackendFailed("broken")), before=5, settings={"lists": {"ttl": 0}}),
+    Case(Reason.REMEMBERED, give=raising(BackendFailed("broken")), before=1),
     Case(Reason.OVERLOADED, give=raising(Overloaded("no time"))),
     Case(Reason.BUDGET, give=lambda request: [0.0, 1.0], mapping={"min_window": 2}),
     Case(Reason.SPLIT_CONTROL, mapping={"mode": "split", "split_percent": 50}),
@@ -179,7 +180,7 @@ def config(case: Case, url: str) -> Config:
     listener = {"host": "127.0.0.1", "port": 0}
     upstream = {"urls": [url], "dialect": "elasticsearch", **case.upstream}
     upstream["urls"] = [each.replace("{free}", str(free_port())) for each in upstream["urls"]]
-    indices = {"i": {"fields": ["t"], "window_size": 4, **case.mapping}, "j": {"fields": ["u"]}}
+    indices = {"i": {"fields": ["t"], "window_size": 4, "timeout": "60s", **case.mapping}, "j": {"fields": ["u"]}}
     settings = {"listen": listener, "admin": listener, "upstream": upstream, "indices": indices, **case.settings}
     return Config.model_validate(settings)
 

@@ -28,8 +28,8 @@ from sidecar.elasticsearch.request import SearchRequest
 from sidecar.observing.metrics import Metrics
 from sidecar.observing.records import RescoreRecord
 from sidecar.rescoring import first_stage, rewrite
-from sidecar.rescoring.pipeline import permutation, score_request
 from sidecar.rescoring.plan import RescorePlan, plan
+from sidecar.rescoring.scored import permutation, score_request
 from sidecar.scoring.local.engine import Engine
 
 _PATH = "/bench/_search"

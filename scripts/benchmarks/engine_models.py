@@ -70,12 +70,17 @@ def checkpoint(shape: Shape, directory: Path) -> Path:
     return directory
 
 
-def requests(count: int, *, long: bool = False, documents: int = 100) -> list[Request]:
-    """Return requests: 6 words each query, documents log-normal about 45 words, or all beyond 512 tokens."""
+def english() -> list[str]:
+    """Return English words that the tokenizer knows, the most frequent first, and then longer ones made of two."""
     vocabulary = (_TOKENIZER / "vocab.txt").read_text(encoding="utf-8").splitlines()
     whole = [word for word in vocabulary if word.isascii() and word.isalpha() and len(word) > 1]
     rare = [first + second for first, second in zip(whole[3000::3], whole[5000::3], strict=False)]  # of several tokens
-    texts = Texts(words=[*whole[:4000], *rare])
+    return [*whole[:4000], *rare]
+
+
+def requests(count: int, *, long: bool = False, documents: int = 100) -> list[Request]:
+    """Return requests: 6 words each query, documents log-normal about 45 words, or all beyond 512 tokens."""
+    texts = Texts(words=english())
 
     def passage() -> str:
         return texts.words(520) if long else texts.passage(_MEAN_WORDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -49,11 +50,11 @@ class Connection:
 
 
 async def closed_loop(
-    url: str, path: str, body: Callable[[], bytes], connections: int, seconds: float
+    url: str, path: str, body: Callable[[], bytes], connections: int, seconds: float, think: float = 0.0
 ) -> tuple[list[float], list[bytes], float]:
     """Let each connection send one request after the other; give latencies, heads, and the time it took.
 
-    Latencies and the time are seconds.
+    Latencies and the time are seconds; ``think`` is the mean of those that a user takes before the next search.
     """
     latencies: list[float] = []
     heads: list[bytes] = []
@@ -66,6 +67,8 @@ async def closed_loop(
             head, _ = await connection.post(path, body())
             latencies.append(time.perf_counter() - started)
             heads.append(head)
+            if think:
+                await asyncio.sleep(random.uniform(0.5, 1.5) * think)
         connection.close()
 
     began = time.perf_counter()

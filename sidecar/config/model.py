@@ -8,53 +8,19 @@ Source of the units: Elasticsearch reference, "API conventions", time and byte s
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     SecretStr,
-    WithJsonSchema,
     model_validator,
 )
 
 from sidecar.config.fusion import Fusion, fitting, told
 from sidecar.config.section import Section
+from sidecar.config.units import ByteSize, Delay, Duration
 from sidecar.config.urls import BaseUrl
-
-_TIME_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_BYTE_UNITS = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
-
-
-def _with_unit(value: Any, units: dict[str, Any], example: str) -> Any:
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", value.lower())
-    if found is None or found[2] not in units:
-        raise ValueError(f"expected a number with a unit ({', '.join(units)}), such as {example!r}")
-    return float(found[1]) * units[found[2]]
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(lambda v: _with_unit(v, _TIME_UNITS, "500ms")),
-    Field(gt=0),
-    WithJsonSchema({"type": ["number", "string"], "description": "seconds, or a time such as 500ms, 2s, 1m"}),
-]
-Delay = Annotated[
-    float,
-    BeforeValidator(lambda v: _with_unit(v, _TIME_UNITS, "500ms")),
-    Field(ge=0),
-    WithJsonSchema({"type": ["number", "string"], "description": "seconds, or a time such as 500ms, 2s, 1m"}),
-]
-ByteSize = Annotated[
-    int,
-    BeforeValidator(lambda v: int(_with_unit(v, _BYTE_UNITS, "64mb")) if isinstance(v, str) else v),
-    Field(ge=0),
-    WithJsonSchema({"type": ["integer", "string"], "description": "bytes, or a size such as 64mb, 1gb"}),
-]
 
 
 class ListenerTls(Section):
@@ -253,6 +219,13 @@ class IndexMapping(Section):
     overrides: Overrides = Field(default_factory=Overrides, description="What requests may change.")
 
 
+class Lists(Section):
+    """What is kept of lists, so that all pages of one show the same order."""
+
+    ttl: Delay = Field(60.0, description="How long a list's order is kept; 0: not at all.")
+    memory: ByteSize = Field(32 << 20, description="Bytes of kept orders; those used longest ago go first.")
+
+
 class Shutdown(Section):
     """How the process ends after SIGTERM or SIGINT; a second signal ends it at once."""
 
@@ -271,6 +244,7 @@ class Config(Section):
     workers: int | None = Field(
         None, ge=1, le=1024, description="Processes that serve clients; unset: one a core where there is a GPU, else 1."
     )
+    lists: Lists = Field(default_factory=Lists, description="One order for all pages of a list.")
     shutdown: Shutdown = Field(default_factory=Shutdown, description="The end of the process.")
     on_failure: Literal["pass", "error"] = Field(
         "pass", description="When scoring fails: Elasticsearch's own answer, or a 503."

@@ -93,7 +93,9 @@ def as_search(sub: SubSearch, request: SearchRequest) -> SearchRequest:
     format_ = request.params.get("format")
     target = "/_search" if format_ is None else f"/_search?format={quote(format_)}"
     body = sub.body.strip() or b"{}"
-    return SearchRequest(method="POST", target=target, body=body, headers=request.headers, client=request.client)
+    return SearchRequest(
+        method="POST", target=target, body=body, headers=request.headers, client=request.client, scope=sub.header
+    )
 
 
 def envelope(answer: bytes, count: int) -> Envelope:

@@ -41,6 +41,7 @@ class SearchRequest:
         body: the body without content coding.
         headers: the first value of each header by lower-case name.
         client: the address that it comes from.
+        scope: of a search in an `_msearch`, the line that says what is searched.
     """
 
     method: str
@@ -48,6 +49,7 @@ class SearchRequest:
     body: bytes
     headers: Mapping[str, str]
     client: str = ""
+    scope: bytes = b""
 
     @cached_property
     def params(self) -> Mapping[str, str]:

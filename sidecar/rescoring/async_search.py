@@ -146,10 +146,10 @@ async def _applied(found: _Read, plan: RescorePlan, send: Send, pipeline: Pipeli
     course = replace(course, started=course.started - found.first.took)
     deadline = pipeline.deadline(plan, course)
     if found.first.partial:
-        return await _as_it_came(found.first, plan, Reason.WIDENED_PARTIAL, send)
+        return await _as_it_came(found.first, plan, pipeline.not_rescored(plan, Reason.WIDENED_PARTIAL), send)
     first = await completed(found.first, plan, send, deadline)
     if isinstance(first, Reason):
-        return await _as_it_came(found.first, plan, first, send)
+        return await _as_it_came(found.first, plan, pipeline.not_rescored(plan, first), send)
     return await pipeline.finish(first, plan, course)
 
 

@@ -71,7 +71,9 @@ async def taken_apart(body: bytes, plan: RescorePlan) -> FirstStage | Reason:
 async def completed(first: FirstStage, plan: RescorePlan, send: Send, deadline: Deadline) -> FirstStage | Reason:
     """Return the window with its texts and with the rest of the page, or the reason why there is none."""
     whole = await deadline.meet(_with_rest(first, plan, send))
-    return await with_texts(whole, plan, send, deadline) if isinstance(whole, FirstStage) else whole
+    if isinstance(whole, Reason) or plan.recalled is not None:
+        return whole
+    return await with_texts(whole, plan, send, deadline)
 
 
 async def with_texts(first: FirstStage, plan: RescorePlan, send: Send, deadline: Deadline) -> FirstStage:

@@ -96,6 +96,9 @@ class MultiSearch:
 
     async def _finish(self, asked: Asked, fetched: Fetched, started: float) -> Answered:
         plans = dict(enumerate(asked.plans))
+        for i, reason in fetched.reasons.items():
+            if isinstance(plan := plans[i], RescorePlan) and reason == Reason.WIDENED_PARTIAL:
+                self._services.pipeline.not_rescored(plan, reason)
         records = {i: _unscored(planned, fetched.reasons.get(i)) for i, planned in plans.items()}
         work = {i: (first, plan) for i, first in fetched.firsts.items() if isinstance(plan := plans[i], RescorePlan)}
         course = Course(started=started, answered=fetched.answered)

@@ -26,9 +26,13 @@ from sidecar.rescoring.aside import aside, at_last
 from sidecar.rescoring.breakers import Breakers, Circuit
 from sidecar.rescoring.deadline import Clock, Deadline
 from sidecar.rescoring.first_stage import FirstStage
-from sidecar.rescoring.order import Place, permuted
+from sidecar.rescoring.lists import Lists, Settled
+from sidecar.rescoring.mappings import Match
+from sidecar.rescoring.order import Place
 from sidecar.rescoring.plan import RescorePlan
+from sidecar.rescoring.remembered import Order, order_of
 from sidecar.rescoring.rewrite import apply
+from sidecar.rescoring.scored import permutation, score_request, unscorable
 from sidecar.scoring.scorer import Scorer, ScoreRequest, Scores
 
 _log = logging.getLogger("sidecar.rescorer")
@@ -44,49 +48,6 @@ class Applied:
     record: RescoreRecord
 
 
-def score_request(first: FirstStage, plan: RescorePlan, deadline: float, *, background: bool = False) -> ScoreRequest:
-    """Return the pairs of the window's hits that have text."""
-    hits = [hit for hit in first.hits[: plan.window.size_rescored] if hit.text.strip()]
-    return ScoreRequest(
-        query=plan.read_text,
-        documents=[hit.text for hit in hits],
-        model=plan.settings.model,
-        deadline=deadline,
-        passages=plan.mapping.passages,
-        background=background,
-        required=None if background else plan.required,
-        caller=plan.caller,
-    )
-
-
-def unscorable(first: FirstStage, plan: RescorePlan) -> Reason | None:
-    """Return the reason why these hits need no scores, or None when they do."""
-    hits = first.hits[: plan.window.size_rescored]
-    if not hits:
-        return Reason.NO_HITS
-    if not any(hit.text.strip() for hit in hits):
-        return Reason.NO_DOCUMENT_TEXT
-    return None
-
-
-def permutation(first: FirstStage, plan: RescorePlan, scores: Sequence[float]) -> list[Place]:
-    """Return the hits that were scored, and those without text between them, in their new order.
-
-    Raises:
-        ValueError: the scores are too few, too many, or not finite.
-    """
-    return permuted(first.hits[: _scored_hits(first, plan, len(scores))], scores, plan.settings.fusion, plan.query_text)
-
-
-def _scored_hits(first: FirstStage, plan: RescorePlan, texts: int) -> int:
-    window = first.hits[: plan.window.size_rescored]
-    places = [i for i, hit in enumerate(window) if hit.text.strip()]
-    least = len(places) if plan.required is None else min(plan.required, len(places))
-    if not least <= texts <= len(places):
-        raise ValueError(f"{texts} scores for {len(places)} hits")
-    return len(window) if texts == len(places) else places[texts - 1] + 1
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """When a search was begun, and when Elasticsearch's first answer began: what follows has to meet a deadline."""
@@ -98,8 +59,9 @@ class Course:
 class Pipeline:
     """Scores first stages and applies the scores. Long-lived; holds the circuit breakers."""
 
-    def __init__(self, scorer: Scorer, clock: Clock = time.monotonic) -> None:
+    def __init__(self, scorer: Scorer, lists: Lists, clock: Clock = time.monotonic) -> None:
         self._scorer = scorer
+        self._lists = lists
         self._clock = clock
         self.breakers = Breakers(clock)
 
@@ -123,16 +85,44 @@ class Pipeline:
     async def finish_all(self, work: Sequence[tuple[FirstStage, RescorePlan]], course: Course) -> list[Applied]:
         """Score several first stages in common batches and give the bodies, in order."""
         fetched = self._clock()
-        reasons = [self._unscored_for(first, plan) for first, plan in work]
-        wanted = [i for i, reason in enumerate(reasons) if reason is None]
+        keys = {plan.key for _, plan in work if plan.recalled is None}
+        seconds = min((self.deadline(plan, course).left for _, plan in work), default=0.0)
+        await self._lists.wait(keys, seconds)
+        with self._lists.scoring(keys):
+            return await self._finish_all(work, course, fetched)
+
+    async def _finish_all(
+        self, work: Sequence[tuple[FirstStage, RescorePlan]], course: Course, fetched: float
+    ) -> list[Applied]:
+        decided = [self._known(plan) or self._unscored_for(first, plan) for first, plan in work]
+        wanted = [i for i, known in enumerate(decided) if known is None]
         requests = [score_request(*work[i], self.deadline(work[i][1], course).ends) for i in wanted]
         with self.breakers.attempt({circuit_of(work[i][1]) for i in wanted}):
             scores = dict(zip(wanted, await self._score(requests), strict=True))
-            results = [reason or scores[i] for i, reason in enumerate(reasons)]
+            results = [known or scores[i] for i, known in enumerate(decided)]
             return [
                 await self._applied(first, plan, result, course, fetched)
                 for (first, plan), result in zip(work, results, strict=True)
             ]
+
+    def _known(self, plan: RescorePlan) -> Order | Reason | None:
+        """Return what another page of the list has settled, maybe while Elasticsearch searched."""
+        known = None if plan.recalled is not None else self._lists.find(plan.key)
+        if known is None:
+            return plan.recalled
+        return known.order or (None if known.reason is None else Reason.REMEMBERED)
+
+    def not_rescored(self, plan: RescorePlan, reason: Reason) -> Reason:
+        """Have the list's other pages stay as they are, too; return the reason.
+
+        Not where Elasticsearch refuses what lies behind the window: that is this page's alone.
+        """
+        if reason != Reason.WIDENED_REFUSED:
+            self._settle(plan, Settled(_match(plan), reason=reason))
+        return reason
+
+    def _settle(self, plan: RescorePlan, settled: Settled) -> Settled:
+        return self._lists.settle(plan.key, settled)
 
     def _unscored_for(self, first: FirstStage, plan: RescorePlan) -> Reason | DeadlineExceeded | None:
         return _late() if first.late else unscorable(first, plan) or self._circuit(plan)
@@ -161,22 +151,23 @@ class Pipeline:
         self,
         first: FirstStage,
         plan: RescorePlan,
-        scores: Scores | BaseException | Reason,
+        scores: Scores | BaseException | Reason | Order,
         course: Course,
         fetched: float,
     ) -> Applied:
         """Write the scores into the answer; where there are none, or writing is late, give the hits as they came."""
         record = self._record(first, plan, course, fetched)
-        if isinstance(scores, Scores):
+        if isinstance(scores, Scores | Order):
             try:
-                writing = aside(len(first.answer), self._rescored, first, plan, record, scores, course)
+                writing = aside(len(first.answer), self._written, first, plan, record, scores, course)
                 applied = await self.deadline(plan, course).meet(writing)
             except ValueError as problem:
                 scores = BackendFailed(str(problem))
             except Exception as problem:
                 scores = problem
             else:
-                self.breakers.succeeded(circuit_of(plan))
+                if isinstance(scores, Scores):
+                    self.breakers.succeeded(circuit_of(plan))
                 if isinstance(applied, Applied):
                     return applied
                 scores = _late()
@@ -197,6 +188,13 @@ class Pipeline:
             elasticsearch=fetched - course.started,
         )
 
+    def _written(
+        self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, scores: Scores | Order, course: Course
+    ) -> Applied:
+        if isinstance(scores, Scores):
+            return self._rescored(first, plan, record, scores, course)
+        return self._recalled(first, plan, replace(record, total=self._clock() - course.started), scores)
+
     def _rescored(
         self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, scores: Scores, course: Course
     ) -> Applied:
@@ -211,9 +209,28 @@ class Pipeline:
             total=self._clock() - course.started,
         )
         places = permutation(first, plan, scores.values)
-        body = apply(first, plan, places, took_ms=round(record.total * 1000), model=scores.model)
         whole = len(places) == len(first.hits[: plan.window.size_rescored])
-        return Applied(body=body, record=replace(record, scored=len(places), reason=None if whole else Reason.BUDGET))
+        order = order_of(first.hits, places, scores.model, whole=whole)
+        settled = self._settle(plan, Settled(_match(plan), order=order))
+        if settled.reason is not None:
+            return self._unscored(first, plan, replace(record, outcome="passed", reason=Reason.REMEMBERED))
+        if settled.order is not None and settled.order is not order:
+            return self._recalled(first, plan, record, settled.order)
+        return self._permuted(first, plan, replace(record, reason=None if whole else Reason.BUDGET), places)
+
+    def _recalled(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, order: Order) -> Applied:
+        places = order.places(first.hits)
+        if not places and first.hits:  # other documents than those that were scored
+            return self._unscored(first, plan, replace(record, outcome="passed", reason=Reason.REMEMBERED))
+        reason = None if order.whole else Reason.BUDGET
+        told = replace(record, outcome="reranked", reason=reason, model=order.model, hits_without_text=order.textless)
+        return self._permuted(first, plan, told, places)
+
+    def _permuted(
+        self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, places: Sequence[Place]
+    ) -> Applied:
+        body = apply(first, plan, places, took_ms=round(record.total * 1000), model=record.model or "")
+        return Applied(body=body, record=replace(record, scored=len(places)))
 
     def _failed(self, plan: RescorePlan, record: RescoreRecord, problem: BaseException) -> RescoreRecord:
         if isinstance(problem, Overloaded):
@@ -226,7 +243,16 @@ class Pipeline:
         return replace(record, outcome="failed", reason=reason)
 
     def _unscored(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord) -> Applied:
+        shown = record.outcome != "failed" or self._lists.pages_of_failures  # an error shows nothing
+        if shown and record.reason not in (None, Reason.NO_HITS, Reason.REMEMBERED):
+            settled = self._settle(plan, Settled(_match(plan), reason=record.reason))
+            if settled.order is not None:
+                return self._recalled(first, plan, record, settled.order)
         return Applied(body=unscored_body(first, plan, record), record=record)
+
+
+def _match(plan: RescorePlan) -> Match:
+    return Match(plan.pattern, plan.mapping)
 
 
 def circuit_of(plan: RescorePlan) -> Circuit:

@@ -24,6 +24,7 @@ from sidecar.rescoring.documents import hidden_fields, highlight_tags
 from sidecar.rescoring.overrides import Overrides, overrides
 from sidecar.rescoring.query_text.text import query_text
 from sidecar.rescoring.query_text.text_fields import TextFields
+from sidecar.rescoring.remembered import Order
 from sidecar.rescoring.unsuitable import unsuitable
 from sidecar.rescoring.values import BadRequest, Settings, Window
 from sidecar.rescoring.window import default_size, list_limit, window
@@ -39,6 +40,8 @@ class RescorePlan:
     ``looked_up`` are the fields whose texts are fetched in a search of their own, in the point in time ``pit`` where
     the client's is in one (see `lookup`). ``own`` are members of searches of our own. ``caller`` is who shares the
     model with others.
+    ``key`` names the list whose page this is, None where it is not to be kept; ``recalled`` is its order,
+    where another page has settled it.
     """
 
     pattern: str
@@ -53,6 +56,8 @@ class RescorePlan:
     own: Mapping[str, str] = field(default_factory=dict)
     filter_path: str | None = None
     caller: bytes = b""
+    key: bytes | None = None
+    recalled: Order | None = None
 
     @property
     def required(self) -> int | None:

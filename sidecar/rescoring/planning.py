@@ -19,6 +19,7 @@ from sidecar.elasticsearch.upstream import LookUp
 from sidecar.reasons import Reason
 from sidecar.rescoring.aside import aside
 from sidecar.rescoring.call import Call
+from sidecar.rescoring.lists import Lists, Settled, key_of
 from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.matching import Matcher
 from sidecar.rescoring.pipeline import Pipeline
@@ -36,11 +37,12 @@ class Planner:
     """Long-lived. ``fusions`` are the ones that fit the models, by name in `engine.models`; None is the default's."""
 
     def __init__(
-        self, matcher: Matcher, server: Server, pipeline: Pipeline, fusions: Mapping[str | None, Fusion]
+        self, matcher: Matcher, server: Server, pipeline: Pipeline, lists: Lists, fusions: Mapping[str | None, Fusion]
     ) -> None:
         self._matcher = matcher
         self._server = server
         self._pipeline = pipeline
+        self._lists = lists
         self._fusions = fusions
 
     async def plan(self, match: Match, request: SearchRequest, call: Call, whole: int = 0) -> Planned:
@@ -51,11 +53,27 @@ class Planner:
         if not dialect.exclusions and excludes(call.request.params.get("filter_path")):
             return Reason.FILTER_PATH
         size = max(whole, len(request.body), len(request.target))
+        name = await aside(size, key_of, request) if self._lists.kept else None
+        known = self._lists.find(name)
+        match = match if known is None else known.match
         planned = await self._plan(match, request, call.look_up, size, dialect)
         if not isinstance(planned, RescorePlan):
             return planned
-        planned = replace(planned, caller=_caller(request))
-        return control(match.mapping, request.headers) or self._pipeline.refusal(planned) or planned
+        key = None if name is None else name + _part(planned, request)
+        self._lists.settle(name, Settled(match))
+        return self._decided(replace(planned, caller=_caller(request), key=key), match, request)
+
+    def _decided(self, planned: RescorePlan, match: Match, request: SearchRequest) -> Planned:
+        """Return what was decided for another page of the list, or decide for all of them."""
+        known = self._lists.find(planned.key)
+        if known is not None and known.reason is not None:
+            return Reason.REMEMBERED
+        if known is not None and known.order is not None:
+            return replace(planned, recalled=known.order)
+        refused = control(match.mapping, request.headers) or self._pipeline.refusal(planned)
+        if refused is not None:
+            self._lists.settle(planned.key, Settled(match, reason=refused))
+        return refused or planned
 
     async def _piped(self, match: Match, request: SearchRequest, look_up: LookUp) -> bool:
         """Return whether the indices send a search through a search pipeline, or may do so."""
@@ -75,6 +93,14 @@ class Planner:
             return planned
         fields = TextFields(match.mapping, analysed)
         return await aside(size, plan, request, match.mapping, match.pattern, fusions, fields, dialect)
+
+
+def _part(planned: RescorePlan, request: SearchRequest) -> bytes:
+    """Return what parts lists of one name: the size of the page where the list depends on it, and the user's group."""
+    split = planned.mapping.mode == "split"
+    group = request.headers.get(planned.mapping.split_header.lower(), "") if split else ""
+    size = f"{planned.window.size} " if planned.window.exact else ""
+    return (size + group).encode("utf-8", "surrogatepass")
 
 
 def _caller(request: SearchRequest) -> bytes:

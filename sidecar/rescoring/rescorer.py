@@ -21,6 +21,7 @@ from sidecar.rescoring.call import Call, Incoming
 from sidecar.rescoring.deadline import Deadline
 from sidecar.rescoring.endpoints import ENDPOINTS
 from sidecar.rescoring.fetching import UNREAD
+from sidecar.rescoring.lists import Lists
 from sidecar.rescoring.mappings import Match
 from sidecar.rescoring.matching import Matcher
 from sidecar.rescoring.msearch import MultiSearch
@@ -53,24 +54,26 @@ class Rescorer:
         self._clock = clock
         self._matcher = Matcher(config.upstream.resolve_ttl, clock)
         self._shadow = Shadow(scorer, observer, clock)
-        pipeline = Pipeline(scorer, clock)
+        self.lists = Lists(config, clock)
+        pipeline = Pipeline(scorer, self.lists, clock)
         self.breakers = pipeline.breakers
         server = Server(config.upstream.dialect)
         services = Services(
             matcher=self._matcher,
-            planner=Planner(self._matcher, server, pipeline, config.engine.fusions()),
+            planner=Planner(self._matcher, server, pipeline, self.lists, config.engine.fusions()),
             server=server,
             pipeline=pipeline,
             shadow=self._shadow,
             submitted=ByteCache(_MAX_SUBMITTED),
         )
-        self.shared: dict[str, ByteCache[Any]] = {"submitted": services.submitted}
+        self.shared: dict[str, ByteCache[Any]] = {"submitted": services.submitted, "lists": self.lists.known}
         """What other processes that serve the same clients must know, too."""
         self._handlers = {row.name: _handler(row)(services) for row in ENDPOINTS}
 
     def use(self, config: Config) -> None:
         """Take a new configuration for searches from now on."""
         self.config = config
+        self.lists.use(config)
 
     async def search(self, route: Route[Handler], incoming: Incoming) -> Outcome:
         """Say what becomes of one search; where no mapping applies, its body may still hold our `ext.rescore`.

@@ -64,7 +64,7 @@ class Search:
         if isinstance(first, FirstStage):
             first = await completed(first, planned, send, deadline)
         if isinstance(first, Reason):
-            return passed(first, call)
+            return passed(pipeline.not_rescored(planned, first), call)
         applied = await pipeline.finish(first, planned, course)
         return answered(upstream, applied.record, applied.body)
 

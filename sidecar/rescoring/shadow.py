@@ -14,8 +14,8 @@ from sidecar.rescoring.deadline import Deadline
 from sidecar.rescoring.fetching import Send, ask, taken_apart, with_texts
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.order import kendall_tau, overlap, rank
-from sidecar.rescoring.pipeline import score_request, unscorable
 from sidecar.rescoring.plan import RescorePlan
+from sidecar.rescoring.scored import score_request, unscorable
 from sidecar.scoring.scorer import Scorer
 
 _log = logging.getLogger("sidecar.rescorer")

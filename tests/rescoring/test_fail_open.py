@@ -82,7 +82,7 @@ def rescorer(model: GivenScorer, **settings: Any) -> tuple[Watched, Told]:
     clock = settings.pop("clock", time.monotonic)
     config = {
         "upstream": {"dialect": "elasticsearch"},
-        "indices": {"i": {"fields": ["t"], "window_size": 4, **mapping}},
+        "indices": {"i": {"fields": ["t"], "window_size": 4, "timeout": "60s", **mapping}},
     } | settings
     return Watched(Rescorer(Config.model_validate(config), model, told, clock), told), told
 
@@ -234,7 +234,7 @@ async def test_a_cluster_that_does_not_answer_is_told_to_the_proxy() -> None:
 
 async def test_a_model_that_keeps_failing_is_left_alone() -> None:
     model = GivenScorer(raising(BackendFailed("broken")))
-    which, told = rescorer(model)
+    which, told = rescorer(model, lists={"ttl": 0})
     for _ in range(7):
         await ask(which, Node())
     assert model.asked == 5
@@ -244,7 +244,7 @@ async def test_a_model_that_keeps_failing_is_left_alone() -> None:
 @pytest.mark.parametrize("problem", [DeadlineExceeded("late"), QueueFull("full")])
 async def test_late_searches_and_full_queues_open_no_circuit(problem: Exception) -> None:
     model = GivenScorer(raising(problem))
-    which, told = rescorer(model)
+    which, told = rescorer(model, lists={"ttl": 0})
     for _ in range(9):
         await ask(which, Node())
     assert model.asked == 9
@@ -253,7 +253,7 @@ async def test_late_searches_and_full_queues_open_no_circuit(problem: Exception)
 
 
 async def test_late_searches_of_a_model_that_gives_nobody_anything_open_its_circuit() -> None:
-    which, told = rescorer(GivenScorer(raising(ModelStalled("late"))))
+    which, told = rescorer(GivenScorer(raising(ModelStalled("late"))), lists={"ttl": 0})
     for _ in range(6):
         await ask(which, Node())
     assert [record.reason for record in told.searches] == ["deadline"] * 5 + ["circuit_open"]
@@ -268,7 +268,7 @@ async def test_a_model_that_fails_for_one_mapping_serves_the_others(caplog: pyte
     now = [0.0]
     models = {"models": {"large": {"model": "bundled"}}}
     mappings = {"i": {"fields": ["t"]}, "j": {"fields": ["t"]}}
-    which, told = rescorer(GivenScorer(give), engine=models, indices=mappings, clock=lambda: now[0])
+    which, told = rescorer(GivenScorer(give), engine=models, indices=mappings, clock=lambda: now[0], lists={"ttl": 0})
     bad = b'{"query":{"match":{"t":"bad"}}}'
     with caplog.at_level("INFO"):
         for _ in range(6):
@@ -293,7 +293,7 @@ async def test_a_model_that_fails_for_one_mapping_serves_the_others(caplog: pyte
 
 async def test_scores_that_cannot_be_used_open_the_breaker_too() -> None:
     model = GivenScorer(lambda request: [1.0])
-    which, told = rescorer(model)
+    which, told = rescorer(model, lists={"ttl": 0})
     for _ in range(6):
         await ask(which, Node())
     assert [record.reason for record in told.searches] == ["model_error"] * 5 + ["circuit_open"]
@@ -311,7 +311,7 @@ async def test_a_lost_probe_leaves_the_next_search_to_probe() -> None:
             return await super().score(request)
 
     model = Hanging(lambda request: [float("nan")] if now[0] < 10.0 else falling(request))
-    which, told = rescorer(model, clock=lambda: now[0])
+    which, told = rescorer(model, clock=lambda: now[0], lists={"ttl": 0})
     for _ in range(5):
         await ask(which, Node())
     now[0] = 10.0

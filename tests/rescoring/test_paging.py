@@ -43,7 +43,7 @@ class Node:
 def _with(fusion: str, **mapping: Any) -> dict[str, Any]:
     return {
         "upstream": {"dialect": "elasticsearch"},
-        "indices": {"i": {"fields": ["t"], "fusion": fusion, **mapping}},
+        "indices": {"i": {"fields": ["t"], "fusion": fusion, "timeout": "60s", **mapping}},
     }
 
 
@@ -75,7 +75,10 @@ async def test_pages_join_to_elasticsearchs_list_with_its_window_permuted(
 ) -> None:
     scorer = GivenScorer(lambda request: [scores[int(text)] for text in request.documents])
     config = Config.model_validate(
-        {"upstream": {"dialect": "elasticsearch"}, "indices": {"i": {"fields": ["t"], "window_size": window}}}
+        {
+            "upstream": {"dialect": "elasticsearch"},
+            "indices": {"i": {"fields": ["t"], "window_size": window, "timeout": "60s"}},
+        }
     )
     which = Rescorer(config, scorer, Told())
     node = Node(len(scores))

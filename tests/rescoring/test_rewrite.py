@@ -15,9 +15,9 @@ from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
 from sidecar.elasticsearch.request import SearchRequest
 from sidecar.rescoring.first_stage import FirstStage, read
-from sidecar.rescoring.pipeline import permutation
 from sidecar.rescoring.plan import RescorePlan, plan
 from sidecar.rescoring.rewrite import apply, number
+from sidecar.rescoring.scored import permutation
 
 # Values whose spelling a decoder would lose: huge and tiny numbers, escapes, duplicate keys, white space, depth.
 ODD = [

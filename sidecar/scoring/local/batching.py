@@ -67,6 +67,8 @@ def next_batch(waiting: Sequence[Waiting], budget: int) -> Batch:
         lengths = waiting[request].lengths
         start = bisect_left(lengths, -longest, key=neg)  # longer pairs would pad all the others
         end = min(len(lengths), start + room)
+        if waiting[request].got is not None and request != order[0] and (start, end) != (0, len(lengths)):
+            continue  # of pairs in the order of their worth, some without the others might be in vain
         if end > start:
             parts.append(Part(request, start, end))
             room -= end - start

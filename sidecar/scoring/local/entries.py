@@ -79,13 +79,16 @@ class Entry:
         return Due(self.target, sum(len(self.pairs[pair]) for pair in self.missing), self.caller)
 
     def expose(self, tokens: int) -> None:
-        """Let devices take the next pairs by their worth: about so many tokens, or what must be run if that is more."""
-        if self.waiting:
+        """Let devices take the next pairs by their worth: so many tokens, padding counted, or what must be run."""
+        if self.waiting and self.waiting[0] < self.required:
             return
+        self.later = sorted([*self.waiting, *self.later])
         count = bisect_left(self.later, self.required)
-        size = sum(len(self.pairs[pair]) for pair in self.later[:count])
-        while count < len(self.later) and (count == 0 or size + len(self.pairs[self.later[count]]) <= tokens):
-            size += len(self.pairs[self.later[count]])
+        longest = max((len(self.pairs[pair]) for pair in self.later[:count]), default=0)
+        while count < len(self.later):
+            longest = max(longest, len(self.pairs[self.later[count]]))
+            if count and longest * (count + 1) > tokens:
+                break
             count += 1
         self.waiting = sorted(self.later[:count], key=self._shortness)
         del self.later[:count]
@@ -94,8 +97,11 @@ class Entry:
         """Return what the batch former sees, where a device runs ``speed`` tokens a second."""
         lengths = [len(self.pairs[pair]) for pair in self.waiting]
         got = None if self.missing else (served, len(self.pairs) - len(self.waiting) - len(self.later))
-        room = float("inf") if self.target == float("inf") else speed * max(0.0, self.target - now)
-        return Waiting(self.deadline, self.arrival, lengths, self.background, got, room)
+        return Waiting(self.deadline, self.arrival, lengths, self.background, got, self.room(now, speed))
+
+    def room(self, now: float, speed: float) -> float:
+        """Return how many tokens can be run from ``now`` on before it is late."""
+        return float("inf") if self.target == float("inf") else speed * max(0.0, self.target - now)
 
     def take(self, start: int, end: int) -> list[int]:
         """Take waiting pairs ``start`` to ``end`` out."""

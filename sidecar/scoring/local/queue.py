@@ -5,7 +5,7 @@ One queue feeds all devices of a model. Its scheduler calls it under a lock.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sidecar.errors import Overloaded
@@ -50,16 +50,19 @@ class Queue:
         """Return how many pairs wait that must be run."""
         return sum(len(entry.missing) for entry in self.entries)
 
-    def take(self, budget: int, now: float, speed: float) -> list[Item]:
-        """Take the next batch's pairs out, each input to the model once."""
-        self.entries = [entry for entry in self.entries if self._waits(entry, now, speed)]
+    def take(self, budget: int, now: float, speed: float, spare: float = 0.0) -> list[Item]:
+        """Take the next batch's pairs out, each input to the model once.
+
+        A batch ends ``spare`` seconds before an entry is late, where it can.
+        """
+        self.entries = [entry for entry in self.entries if self._waits(entry, now, speed, spare)]
         if not self.entries:
             return []
         budget = self._sliced(budget, speed)
+        served, soon = self._served, now + spare
         for entry in self.entries:
-            entry.expose(budget // len(self.entries))
-        served = self._served
-        offers = [entry.queued(now, speed, served.get(entry.caller, 0.0)) for entry in self.entries]
+            entry.expose(int(min(budget // len(self.entries), entry.room(soon, speed))))
+        offers = [entry.queued(soon, speed, served.get(entry.caller, 0.0)) for entry in self.entries]
         once: dict[bytes, Item] = {}
         for part in next_batch(offers, budget).parts:
             entry = self.entries[part.request]
@@ -74,14 +77,14 @@ class Queue:
         hurried = any(entry.deadline != float("inf") for entry in self.entries)
         return max(1, int(min(budget, speed * _SLICE))) if hurried else budget
 
-    def _waits(self, entry: Entry, now: float, speed: float) -> bool:
+    def _waits(self, entry: Entry, now: float, speed: float, spare: float) -> bool:
         """Return whether an entry's pairs are worth running; if not, answer those who wait for it."""
         if entry.future.done() or entry.ended:
             return False
         if entry.deadline <= now or _hopeless(entry, now, speed):
             self.end(entry)
             return False
-        if not entry.missing and _next(entry) > speed * (entry.target - now):
+        if not entry.missing and _next(entry) > entry.room(now + spare, speed):
             entry.drop()
             self.settle(entry)
         return bool(entry.waiting or entry.later)
@@ -130,9 +133,8 @@ class Queue:
 
 
 def _next(entry: Entry) -> int:
-    """Return the tokens of the shortest pair that could be run next."""
-    lengths: Iterable[int] = (len(entry.pairs[pair]) for pair in entry.waiting or entry.later[:1])
-    return min(lengths, default=0)
+    """Return the tokens of the pair that is to be run next."""
+    return min((len(entry.pairs[pair]) for pair in [*entry.later[:1], *entry.waiting]), default=0)
 
 
 def _hopeless(entry: Entry, now: float, speed: float) -> bool:

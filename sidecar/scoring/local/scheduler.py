@@ -151,13 +151,16 @@ class Scheduler:
             if self._closed:
                 self._queue.end(entry, _closed())
             else:
-                self._queue.add(entry, self._running(now), now, self.speed(now))
+                self._queue.add(entry, self._running(now), now + self._spare(now), self.speed(now))
                 self._wake.notify()
         return entry
 
     def speed(self, now: float) -> float:
         """Return the tokens a second of all devices."""
         return sum(worker.speed.at(now) for worker in self._workers)
+
+    def _spare(self, now: float) -> float:
+        return max(worker.speed.spare(now) for worker in self._workers)
 
     def _running(self, now: float) -> float:
         return sum(worker.running_tokens(now) for worker in self._workers)
@@ -166,7 +169,7 @@ class Scheduler:
         """Return how many tokens can be run by a deadline besides what was promised to others."""
         with self._wake:
             now = self._clock()
-            return self._queue.room(deadline, self._running(now), now, self.speed(now))
+            return self._queue.room(deadline, self._running(now), now + self._spare(now), self.speed(now))
 
     def give_up(self, entry: Entry) -> list[Row] | None:
         """End an entry that nobody waits for any longer; return what was done of it, if that is enough."""
@@ -234,7 +237,11 @@ class Scheduler:
             if wait:
                 self._wake.wait_for(lambda: self._closed or self._queue.entries)
             now = self._clock()
-            return None if self._closed else self._queue.take(worker.backend.budget, now, worker.speed.at(now))
+            return (
+                None
+                if self._closed
+                else self._queue.take(worker.backend.budget, now, worker.speed.at(now), worker.speed.spare(now))
+            )
 
     def _start(self, worker: _Worker, items: list[Item]) -> None:
         batch = _Running(items, self._clock(), sum(len(entry.pairs[pair]) for entry, pair in items))

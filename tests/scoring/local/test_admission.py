@@ -70,9 +70,20 @@ def test_speed_follows_the_batches_and_forgets_what_is_long_past() -> None:
     assert speed.at(0.0) == 1000.0
     for batch in range(40):
         speed = speed.after(100, 1.0, float(batch))
-    assert speed.at(40.0) == pytest.approx(100.0, rel=0.05)
-    assert speed.at(60.0) == 1000.0
+    assert speed.at(39.0) == pytest.approx(100.0, rel=0.05)
+    assert speed.at(44.0) == pytest.approx(200.0, rel=0.05)
+    assert speed.at(90.0) == 1000.0
     assert speed.after(100, 0.0, 41.0) == speed
+
+
+def test_time_is_kept_free_where_batches_are_late() -> None:
+    steady = odd = Speed(1000.0)
+    for batch in range(40):
+        steady = steady.after(100, 0.1, float(batch))
+        odd = odd.after(100, 0.05 if batch % 2 else 0.15, float(batch))
+    assert steady.spare(40.0) < 1e-9
+    assert 0.03 < odd.spare(40.0) < 0.15
+    assert odd.spare(100.0) < 0.001
 
 
 def test_one_slow_batch_says_little() -> None:
