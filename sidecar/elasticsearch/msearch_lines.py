@@ -94,7 +94,12 @@ def as_search(sub: SubSearch, request: SearchRequest) -> SearchRequest:
     target = "/_search" if format_ is None else f"/_search?format={quote(format_)}"
     body = sub.body.strip() or b"{}"
     return SearchRequest(
-        method="POST", target=target, body=body, headers=request.headers, client=request.client, scope=sub.header
+        method="POST",
+        target=target,
+        body=body,
+        headers=request.headers,
+        client=request.client,
+        scope=request.target.encode("utf-8", "surrogatepass") + b"\n" + sub.header,
     )
 
 

@@ -41,7 +41,7 @@ class SearchRequest:
         body: the body without content coding.
         headers: the first value of each header by lower-case name.
         client: the address that it comes from.
-        scope: of a search in an `_msearch`, the line that says what is searched.
+        scope: of a search in an `_msearch`, that request's target and the line that says what is searched.
     """
 
     method: str

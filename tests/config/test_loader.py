@@ -71,8 +71,8 @@ engine:
 
 def test_all_problems_at_once_each_with_path_line_found_and_allowed() -> None:
     assert problems(MANY) == [
-        "c.yaml:1: listn: unknown key; did you mean 'listen'?; allowed: admin, engine, indices, listen, "
-        "log_level, max_search_answer, max_search_body, on_failure, shutdown, upstream, workers",
+        "c.yaml:1: listn: unknown key; did you mean 'listen' or 'lists'?; allowed: admin, engine, indices, listen, "
+        "lists, log_level, max_search_answer, max_search_body, on_failure, shutdown, upstream, workers",
         'c.yaml:3: upstream.urls.0: found "http://me:***@:9200"; '
         "expected a base URL such as 'https://es.example:9200'",
         "c.yaml:6: indices.articles.fields.1.nam: unknown key; did you mean 'name'?; allowed: label, name",

@@ -54,7 +54,7 @@ def texts(elasticsearch_url: str) -> Iterator[str]:
 @contextlib.asynccontextmanager
 async def reading(elasticsearch_url: str, checkpoint: Path) -> AsyncIterator[Read]:
     """Yield what searches indices through a sidecar under a mapping, and returns the texts that its model reads."""
-    settings = config(elasticsearch_url, checkpoint).model_dump()
+    settings = config(elasticsearch_url, checkpoint).model_dump() | {"lists": {"ttl": 0}}
     async with running(Config.model_validate(settings)) as sidecar, aiohttp.ClientSession() as session:
         seen: list[Sequence[str]] = []
         score = sidecar.scorer.score
@@ -115,7 +115,7 @@ async def test_what_the_model_reads(elasticsearch_url: str, texts: str, checkpoi
 async def test_long_documents_are_scored_by_their_best_passage(
     elasticsearch_url: str, texts: str, checkpoint: Path
 ) -> None:
-    settings = config(elasticsearch_url, checkpoint).model_dump()
+    settings = config(elasticsearch_url, checkpoint).model_dump() | {"lists": {"ttl": 0}}
     passages = {"size": 16, "stride": 8, "max_count": 4}
     settings["indices"] = {texts: {"fields": ["title"], "passages": passages, "timeout": "60s"}}
     with Elasticsearch(elasticsearch_url) as client:

@@ -197,6 +197,13 @@ async def test_lists_are_told_apart_by_who_asks_and_for_what() -> None:
     assert pages.scorer.asked == len(others) + 1
 
 
+async def test_searches_of_several_requests_are_told_apart_by_their_paths() -> None:
+    pages = Pages(best_first)
+    await pages.names(target="/i/_msearch")
+    await pages.names(target="/i,i/_msearch")
+    assert pages.scorer.asked == 2
+
+
 async def test_a_new_hit_comes_after_those_that_were_scored() -> None:
     pages = Pages(best_first)
     await pages.names()

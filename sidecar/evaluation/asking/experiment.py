@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from sidecar.app import running
-from sidecar.config.model import Config, IndexMapping, Model, Overrides
+from sidecar.config.model import Config, IndexMapping, Lists, Model, Overrides
 from sidecar.config.urls import BaseUrl
 from sidecar.errors import SidecarError
 from sidecar.evaluation.asking import journal, query_bodies
@@ -249,7 +249,10 @@ def evaluated(mapping: IndexMapping) -> IndexMapping:
 
 
 def own_listeners(config: Config) -> Config:
-    """Return the configuration on free loopback ports, credentials taken out of the URLs (clients send them)."""
+    """Return the configuration on free loopback ports, credentials taken out of the URLs (clients send them).
+
+    Nothing is kept of lists: each search is measured.
+    """
     loopback = {"host": "127.0.0.1", "port": 0}
     return config.model_copy(
         update={
@@ -259,5 +262,6 @@ def own_listeners(config: Config) -> Config:
                 update={"urls": tuple(BaseUrl(url.base) for url in config.upstream.urls)}
             ),
             "on_failure": "pass",
+            "lists": Lists(ttl=0),
         }
     )
