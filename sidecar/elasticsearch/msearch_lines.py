@@ -93,13 +93,9 @@ def as_search(sub: SubSearch, request: SearchRequest) -> SearchRequest:
     format_ = request.params.get("format")
     target = "/_search" if format_ is None else f"/_search?format={quote(format_)}"
     body = sub.body.strip() or b"{}"
+    scope = request.target.encode("utf-8", "surrogatepass") + b"\n" + sub.header
     return SearchRequest(
-        method="POST",
-        target=target,
-        body=body,
-        headers=request.headers,
-        client=request.client,
-        scope=request.target.encode("utf-8", "surrogatepass") + b"\n" + sub.header,
+        method="POST", target=target, body=body, headers=request.headers, client=request.client, scope=scope
     )
 
 

@@ -221,8 +221,8 @@ class Pipeline:
     def _recalled(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, order: Order) -> Applied:
         places = order.places(first.hits)
         if not places:  # other documents than those that were scored, or none
-            reason = Reason.REMEMBERED if first.hits else Reason.NO_HITS
-            return self._unscored(first, plan, replace(record, outcome="passed", reason=reason))
+            passed = Reason.REMEMBERED if first.hits else Reason.NO_HITS
+            return self._unscored(first, plan, replace(record, outcome="passed", reason=passed))
         reason = None if order.whole else Reason.BUDGET
         told = replace(record, outcome="reranked", reason=reason, model=order.model, hits_without_text=order.textless)
         return self._permuted(first, plan, told, places)
