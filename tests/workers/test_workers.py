@@ -91,7 +91,7 @@ async def test_workers_share_clients_scores_metrics_reloads_and_outlive_the_deat
         fill(client, "articles")
         found = client.search(index="articles", size=5, query={"match": {"title": "fox"}})
     own = [hit["_id"] for hit in found["hits"]["hits"]]
-    configured = settings(elasticsearch_url, tmp_path, indices={"articles": MAPPING})
+    configured = settings(elasticsearch_url, tmp_path, indices={"articles": MAPPING}, lists={"ttl": 0})
     admin = configured["admin"]["port"]
     async with served(tmp_path, **configured) as process:
         port = await process.listening()
@@ -139,18 +139,23 @@ async def test_workers_share_clients_scores_metrics_reloads_and_outlive_the_deat
     assert not [each for each in everyone if Path(f"/proc/{each}").exists()]
 
 
-async def test_an_async_search_is_rescored_by_whichever_worker_is_asked_for_it(tmp_path: Path) -> None:
+async def test_async_searches_and_pages_of_a_list_are_rescored_by_whichever_worker_is_asked(tmp_path: Path) -> None:
     """The upstream is a stand-in: the node of the tests has no such endpoint."""
     complete = answered({"id": "x", "is_running": False, "response": FOUND})
     body = json.dumps(MATCH).encode()
     submit = request("/i/_async_search", "Content-Type: application/json", method="POST", body=body)
-    async with recording(Scripted(complete)) as upstream:
+    listed = request("/i/_search", "Content-Type: application/json", method="POST", body=body)
+    async with recording(Scripted(lambda path: (complete if "async" in path else answered(FOUND))(path))) as upstream:
         configured = settings(upstream.url, tmp_path, indices={"i": {"fields": ["t"], "timeout": "60s"}})
         async with served(tmp_path, **configured) as process:
             port = await process.listening()
             await process.says("model ready")
             assert rescored(await say(port, submit)).startswith(b"reranked")
             got = await asyncio.gather(*(say(port, request("/_async_search/x")) for _ in range(4)))
+            assert rescored(await say(port, listed)).startswith(b"reranked")
+            os.kill((await running(configured["admin"]["port"]))[1], signal.SIGKILL)
+            await process.says("the scoring process")
+            got += await asyncio.gather(*(say(port, listed) for _ in range(4)))  # nothing scores, and nothing need
             process.child.terminate()
             assert await process.ended() == 0
     assert {rescored(each).partition(b";")[0] for each in got} == {b"reranked"}
