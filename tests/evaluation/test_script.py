@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from elasticsearch import Elasticsearch
+from evaluation import probes
 from evaluation.__main__ import main
 from evaluation.judged import Judged, scifact
 
@@ -43,6 +44,21 @@ def test_a_collection_is_indexed_and_measured_and_taken_up(
     finally:
         with Elasticsearch(elasticsearch_url) as client:
             client.indices.delete(index="scifact", ignore_unavailable=True)
+
+
+def test_pairs_are_made_alike_every_time_and_differ_in_one_thing() -> None:
+    for kind in probes.PAIRS:
+        made = probes.pairs(kind)
+        assert made == probes.pairs(kind)
+        assert len(set(made)) == probes.COUNT
+        assert all(pair.right != pair.wrong and pair.query for pair in made)
+
+
+def test_pairs_need_no_node(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--data", str(data), "--collection", "pairs", "--max-length", "64"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shares = {line.split()[4].rstrip(":"): int(line.split()[5]) for line in lines}
+    assert (shares["numbers"], shares["units"], shares["negations"]) >= (170, 180, 130)
 
 
 def test_without_the_collections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
