@@ -45,6 +45,7 @@ BOUNDS: dict[str, set[str]] = {
         "observing.watchdog.Watchdog.beating: asyncio.sleep",
         "observing.watchdog.Watchdog.looking: asyncio.sleep",
         "rescoring.deadline.Deadline.meet: asyncio.wait",
+        "rescoring.lists.Lists.others_done: asyncio.wait",
         "rescoring.shadow.Shadow._compare: asyncio.timeout",
         "scoring.local.engine.Engine._in_time: asyncio.wait_for",
         "scoring.local.engine.Engine.close: asyncio.wait_for",

@@ -103,7 +103,7 @@ class Lists:
                 if not future.done():
                     future.set_result(None)
 
-    async def wait(self, keys: Collection[bytes | None], seconds: float) -> None:
+    async def others_done(self, keys: Collection[bytes | None], seconds: float) -> None:
         """Wait until nobody scores these lists, but no longer than ``seconds``."""
         others = {self._scoring[key] for key in keys if key in self._scoring}
         if others:

@@ -87,7 +87,7 @@ class Pipeline:
         fetched = self._clock()
         keys = {plan.key for _, plan in work if plan.recalled is None}
         seconds = min((self.deadline(plan, course).left for _, plan in work), default=0.0)
-        await self._lists.wait(keys, seconds)
+        await self._lists.others_done(keys, seconds)
         with self._lists.scoring(keys):
             return await self._finish_all(work, course, fetched)
 
