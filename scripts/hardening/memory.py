@@ -2,15 +2,18 @@
 
 `PYTHONPATH=scripts python -m hardening.memory torch --dtype bfloat16`: a process of its own, so that nothing else
 counts. The largest batch warms everything up. What freed memory the C library keeps for a while depends on the batches
-of that moment, so a window is judged by its lowest point; its highest is told beside it.
+of that moment, so a window is judged by its lowest point; its highest is told beside it. With `--reload` each window
+has a model that was loaded anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -47,13 +50,27 @@ def pairs(lengths: Sequence[int]) -> list[EncodedPair]:
     ]
 
 
-def measured(backend: Backend, windows: int, batches: int, seed: int = 1) -> list[tuple[int, int]]:
-    """Run windows of batches, and return the lowest and the highest resident bytes of each."""
+def measured(windows: Iterable[Backend], batches: int, seed: int = 1) -> Iterator[tuple[int, int]]:
+    """Run a window of batches on each backend, and yield the lowest and the highest resident bytes of each."""
     random = Random(seed)
-    for _ in range(_WARM_UP):
-        backend.start(pairs([_LONGEST] * _MOST))()
-    found = [[_after(backend, batch(random)) for _ in range(batches)] for _ in range(_WARM_UP + windows)]
-    return [(min(window), max(window)) for window in found[_WARM_UP:]]
+    for number, backend in enumerate(windows):
+        if number < _WARM_UP:
+            backend.start(pairs([_LONGEST] * _MOST))()
+        window = [_after(backend, batch(random)) for _ in range(batches)]
+        if number >= _WARM_UP:
+            yield min(window), max(window)
+
+
+def backends(chosen: config.Engine, *, reload: bool) -> Generator[Backend]:
+    """Yield the backend of a loaded model without end, always the same, or one that is loaded anew each time."""
+    while True:
+        loaded = load(config.Model(model=chosen.model), chosen)
+        try:
+            yield loaded.backends[0]
+            while not reload:
+                yield loaded.backends[0]
+        finally:
+            loaded.scheduler.close()
 
 
 def _after(backend: Backend, given: Sequence[EncodedPair]) -> int:
@@ -74,11 +91,12 @@ def main() -> int:
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--windows", type=int, default=12)
     parser.add_argument("--batches", type=int, default=16, help="in a window")
+    parser.add_argument("--reload", action="store_true", help="load the model anew before each window")
     args = parser.parse_args()
     chosen: dict[str, Any] = {"backend": args.backend, "dtype": args.dtype, "token_budget": 1024}
-    loaded = load(config.Model(model=args.model), config.Engine(model=args.model, device="cpu", threads=1, **chosen))
-    windows = measured(loaded.backends[0], args.windows, args.batches)
-    loaded.scheduler.close()
+    engine = config.Engine(model=args.model, device="cpu", threads=1, **chosen)
+    with contextlib.closing(backends(engine, reload=args.reload)) as endless:
+        windows = list(measured(itertools.islice(endless, _WARM_UP + args.windows), args.batches))
     grown = growth([lowest for lowest, _ in windows])
     print("MiB in each window:", *(f"{lowest >> 20}-{highest >> 20}" for lowest, highest in windows))
     print(f"the lowest grew by {grown / (1 << 20):.1f} MiB")

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from Linux's /proc")
-@pytest.mark.parametrize("words", ["torch --dtype bfloat16", "torch --dtype float32", "onnx"])
+@pytest.mark.parametrize(
+    "words", ["torch --dtype bfloat16", "torch --dtype float32", "onnx", "onnx --dtype int8 --reload --batches 8"]
+)
 def test_memory_is_flat_once_warm_whatever_shapes_batches_have(words: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hardening.memory", *words.split(), "--windows", "8"]
     environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}", "XDG_CACHE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
