@@ -90,17 +90,13 @@ def _measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def _rounds(name: str, directory: Path, device: str, threads: int, work: Sequence[Any]) -> dict[str, Any]:
     from benchmarks import engine_measures as measures
-    from benchmarks.engine_contenders import contenders, disagreement
+    from benchmarks.engine_contenders import contenders
     from benchmarks.engine_models import SHAPES
 
     tokens = measures.mean_tokens(directory, work)
     peaks = {dtype: measures.gemm_peak(SHAPES[name], device, dtype, threads) for dtype in ("float32", "bfloat16")}
     with contenders(directory, device, threads, work[0]) as everyone:
-        reference = everyone[0].score(work[0].query, work[0].documents)
-        for each in everyone:
-            problem = disagreement(reference, each.score(work[0].query, work[0].documents), each.exact)
-            if problem:
-                sys.exit(f"{each.name} {problem}: the contenders do not compute the same scores")
+        everyone = _alike(everyone, work[0])
         times = _times(everyone, work[1:])
     documents = len(work[0].documents)
     flops = tokens * SHAPES[name].linear_flops * documents
@@ -108,6 +104,22 @@ def _rounds(name: str, directory: Path, device: str, threads: int, work: Sequenc
     found = {"mean_tokens": tokens, "gemm_flops": peaks, "contenders": rows, **_ratios(rows, times)}
     _print_rounds(f"{name}, {tokens:.0f} tokens a pair", found)
     return found
+
+
+def _alike(everyone: Sequence[Any], request: Any) -> list[Any]:
+    """Return the contenders that compute the same scores; a peer that loses them to its arithmetic is left out."""
+    from benchmarks.engine_contenders import disagreement
+
+    kept, reference = [], everyone[0].score(request.query, request.documents)
+    for each in everyone:
+        problem = disagreement(reference, each.score(request.query, request.documents), each.exact)
+        if problem and (each.ours or each.exact):
+            sys.exit(f"{each.name} {problem}: the contenders do not compute the same scores")
+        if problem:
+            print(f"{each.name} {problem}: left out")
+        else:
+            kept.append(each)
+    return kept
 
 
 def _times(everyone: Sequence[Any], work: Sequence[Any]) -> dict[str, list[float]]:

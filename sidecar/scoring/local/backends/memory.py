@@ -40,6 +40,10 @@ class Trimming:
         if self._batches % _BATCHES == 0:
             self._trim()
 
+    def now(self) -> None:
+        """Return what was freed."""
+        self._trim()
+
 
 def _trim() -> Callable[[], object]:
     """Return glibc's `malloc_trim`, or what does nothing: musl and macOS have none."""

@@ -78,6 +78,8 @@ class TorchBackend:
         self._laps: list[tuple[int, Lap]] = []
         if len(self._runners) > 1:
             self._laps = [(tokens, self._race(sample_pairs(tokens, longest))) for tokens in _RACED_TOKENS]
+        if self._trimming is not None:  # loading freed much, as does a model that went before
+            self._trimming.now()
 
     def _race(self, sample: Sequence[EncodedPair]) -> Lap:
         def logits(runner: Runner, pairs: Sequence[EncodedPair]) -> Logits:
