@@ -23,6 +23,7 @@ from sidecar.config.fusion import Fusion
 from sidecar.config.model import IndexMapping
 from sidecar.reasons import Reason
 from sidecar.rescoring.mappings import Match, match
+from sidecar.rescoring.resolver import configured_name
 
 _JSON = {"Content-Type": "application/json"}
 _NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -162,7 +163,7 @@ class Asker:
         reply = await self._ask(self.node, "GET", f"{path}/_field_caps?{asked}", b"", {})
         names = json.loads(reply.body).get("indices", []) if reply.status == 200 else []
         names = [name for name in names if not made.pit or name not in search_world.EMPTY]
-        found = [match(self._indices, [name]) for name in names]
+        found = [match(self._indices, [configured_name(name)]) for name in names]
         return [each.mapping if isinstance(each, Match) else None for each in found] or None
 
     def _of_mapping(self, made: Case, page: Page, mapped: list[Any] | None) -> list[Violation]:
@@ -189,6 +190,7 @@ class Asker:
             replaces=one is not None and _is_plain((made.ours or {}).get("fusion", one.fusion)),
             reasons=frozenset(Reason),
             collapse=made.body.get("collapse", {}).get("field"),
+            neighbours="knn" in made.body,
         )
 
     def _texts(self, mapping: IndexMapping) -> dict[tuple[str, str, str], str]:

@@ -57,7 +57,7 @@ class Question:
     ``pools`` are the node's own list from its start, as long as the window, by the size of the page for which it
     was asked; a list that is not available is not there. ``texts`` are the documents' texts by the hits' names.
     ``size_matters``: another size of pages gives another list. ``cut``: a list ends where our `min_score` says.
-    ``collapse`` is the field of whose values a list has one hit each.
+    ``collapse`` is the field of whose values a list has one hit each; ``neighbours``: it has those of all shards.
     """
 
     pools: Mapping[int, Taken]
@@ -67,6 +67,7 @@ class Question:
     replaces: bool
     reasons: frozenset[str]
     collapse: str | None = None
+    neighbours: bool = False
 
 
 def of_page(page: Page, question: Question) -> Iterator[Violation]:
@@ -138,7 +139,7 @@ def _of_part(page: Page, direct: Taken, through: Taken, question: Question) -> I
     """Where shards fail for the client's own request, others may have failed for ours, but no more hits are lost."""
     shown = {_group(hit, question) for hit in through.hits}
     lost = [hit for hit in direct.hits if _group(hit, question) not in shown]
-    if lost and not question.cut and page.start == 0 and len(through.hits) < page.size:
+    if lost and not (question.cut or question.neighbours) and page.start == 0 and len(through.hits) < page.size:
         yield Violation("a hit lost beside shards that failed", lost[0].raw[:300])
 
 

@@ -101,6 +101,7 @@ def test_where_shards_fail_more_may_be_shown_but_not_less() -> None:
     assert not [*of_page(more, question())]
     assert [each.law for each in of_page(less, question())] == ["a hit lost beside shards that failed"]
     assert not [*of_page(less, question(cut=True))]
+    assert not [*of_page(less, question(neighbours=True))]
 
 
 def test_of_hits_that_are_collapsed_another_may_stand_for_a_lost_one() -> None:
