@@ -32,6 +32,7 @@ from sidecar.scoring.local.engine import Engine
 from sidecar.scoring.scorer import Scorer
 from sidecar.serving.admin import make_admin_app
 from sidecar.serving.own_loop import OwnLoop
+from sidecar.serving.pages import Running
 from sidecar.signals import leave
 
 _log = logging.getLogger("sidecar")
@@ -111,13 +112,16 @@ class Sidecar:
         watchdog, beside = Watchdog(), OwnLoop("admin")
         self._stack.push_async_callback(beside.close)
         self.metrics.add_source("sidecar_loop", watchdog.stats)
-        app = make_admin_app(self.metrics, watchdog, self.unready, self.describe, self.config.admin.token)
+        app = make_admin_app(self.metrics, watchdog, self.unready, self.describe, self._running())
         server = await beside.run(listen_for_admin(app, self.config.admin))
         self._stack.push_async_callback(lambda: beside.run(server.close()))
         self.admin_port = server.port
         beating = asyncio.create_task(watchdog.beating())
         self._stack.callback(beating.cancel)
         beside.start(watchdog.looking())
+
+    def _running(self) -> Running:
+        return Running(config=lambda: self.rescorer.config, port=lambda: self.port)
 
     async def load(self) -> None:
         """Load and warm the models.

@@ -117,7 +117,17 @@ BOUNDS: dict[str, set[str]] = {
         "scoring.shared.shared_scorer.SharedScorer.score_many: asyncio.gather",
         "scoring.local.engine.Engine._in_time: future",  # of callers that set no deadline: no search is one
         "serving.admin._asking_for.ask: handler",
+        "serving.pages._Pages.guarded.guard: page",
         "serving.own_loop.OwnLoop.run: asyncio.wrap_future",
+    },
+    "the page's own time limit; on loopback or with the admin token": {
+        "serving.own_client.OwnClient.search: asyncio.timeout",
+        "serving.own_client.OwnClient.search: self._gate",
+        "serving.own_client.OwnClient.search: self._session",
+        "serving.own_client._asked: answer.content.iter_any",
+        "serving.own_client._asked: session.post",
+        "serving.pages._Pages.judge: request.read",
+        "serving.pages._Pages.search: request.read",
     },
     "a small file": {
         "config.reload.ConfigSource._reload: asyncio.to_thread",

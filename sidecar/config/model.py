@@ -48,12 +48,15 @@ def _long_enough(token: SecretStr) -> SecretStr:
 
 
 class AdminListener(Listener):
-    """The admin listener: health and metrics; loopback unless told otherwise."""
+    """The admin listener: health, metrics and pages; loopback unless told otherwise."""
 
     host: str = Field("127.0.0.1", description="Address to bind.")
     port: int = Field(9901, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = Field(
-        None, description="Bearer token that `/metrics` and `/info` ask for; health is open."
+        None, description="Bearer token that all but health asks for; the pages ask for it themselves."
+    )
+    judgments: str | None = Field(
+        None, description="Folder of the judgments made on the compare page; unset: the user's data folder."
     )
 
 
@@ -172,9 +175,10 @@ class Overrides(Section):
     """What a request may change by `ext.rescore` or `X-Rescore-*` headers, and up to where."""
 
     allow: tuple[
-        Literal["enabled", "query", "window_size", "timeout_ms", "model", "fusion", "explain", "min_score"], ...
+        Literal["enabled", "query", "window_size", "timeout_ms", "model", "fusion", "fields", "explain", "min_score"],
+        ...,
     ] = Field(
-        ("enabled", "query", "window_size", "timeout_ms", "model", "fusion", "explain", "min_score"),
+        ("enabled", "query", "window_size", "timeout_ms", "model", "fusion", "fields", "explain", "min_score"),
         description="Names that requests may override.",
     )
     max_window_size: int = Field(1000, ge=1, le=10_000, description="Cap of `window_size` in requests.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,6 +16,8 @@ from sidecar.elasticsearch.json_bytes import insertion, members, splice, whole
 RANK = "_rescore.first_stage_rank"
 FIRST_SCORE = "_rescore.first_stage_score"
 MODEL_SCORE = "_rescore.model_score"
+_AFTER_CUT = 400
+"""Characters that are shown of what the model did not read any more."""
 
 
 def single(value: float) -> float:
@@ -30,9 +33,24 @@ def spelled(score: float) -> bytes:
     return str(np.float32(single(score))).encode()
 
 
-def with_fields(raw: bytes, *, rank: int, first: float | None, logit: float | None) -> bytes:
-    """Add first-stage rank and score and the model's logit to a hit's `fields`, as arrays like all there."""
-    values = {RANK: rank, FIRST_SCORE: first, MODEL_SCORE: logit}
+def values(rank: int, first: float | None, logit: float | None) -> dict[str, Any]:
+    """Return what `explain` adds to a hit."""
+    return {RANK: rank, FIRST_SCORE: first, MODEL_SCORE: logit}
+
+
+def texts(query: str, read_query: str, text: str, read: int | None) -> dict[str, Any]:
+    """Return what `explain: text` adds to a scored hit: query and text, and how much the model read of each."""
+    return {
+        "_rescore.query": query[: len(read_query) + _AFTER_CUT],
+        "_rescore.query_read": len(read_query),
+        "_rescore.text": text if read is None else text[: read + _AFTER_CUT],
+        "_rescore.text_read": read,
+        "_rescore.text_length": len(text),
+    }
+
+
+def with_fields(raw: bytes, values: Mapping[str, Any]) -> bytes:
+    """Add values to a hit's `fields`, as arrays like all there."""
     added = {name: [value] for name, value in values.items() if value is not None}
     span = whole(raw)
     found = members(raw, span)

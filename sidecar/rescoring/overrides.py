@@ -9,17 +9,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import unquote
 
 import msgspec
 from pydantic import ValidationError
 
 from sidecar.config.fusion import Fusion
-from sidecar.config.model import DEFAULT_MODEL, IndexMapping
+from sidecar.config.model import DEFAULT_MODEL, FieldSpec, IndexMapping
 from sidecar.rescoring.values import BadRequest, Settings
 
 _SHOWN: Final = 100
+_FIELD_COUNT, _NAME_LENGTH = 16, 256
 _LARGEST: Final = sys.float_info.max
 
 
@@ -31,6 +32,7 @@ class Overrides:
     query: str | None
     window_size: int
     settings: Settings
+    fields: tuple[FieldSpec, ...] | None = None
 
 
 class _WrongError(ValueError):
@@ -120,6 +122,7 @@ def _apply(given: Mapping[str, Any], mapping: IndexMapping, fusions: Mapping[str
             explain=given.get("explain", False),
             min_score=given.get("min_score"),
         ),
+        fields=given.get("fields"),
     )
 
 
@@ -153,6 +156,20 @@ def _text(place: str, value: Any) -> str:
     return value
 
 
+def _fields(place: str, value: Any) -> tuple[FieldSpec, ...]:
+    names = [value] if isinstance(value, str) else value
+    usual = isinstance(names, list) and all(isinstance(name, str) and 0 < len(name) <= _NAME_LENGTH for name in names)
+    if not usual or not 0 < len(names) <= _FIELD_COUNT:
+        raise _wrong(place, f"must be a field's name or a list of 1 to {_FIELD_COUNT}", value)
+    return tuple(FieldSpec(name=name) for name in dict.fromkeys(names))
+
+
+def _explained(place: str, value: Any) -> bool | Literal["text"]:
+    if value != "text" and not isinstance(value, bool):
+        raise _wrong(place, "must be a boolean or [text]", value)
+    return value  # type: ignore[no-any-return]
+
+
 def _fusion(place: str, value: Any) -> Fusion:
     if not isinstance(value, str | dict):
         raise _wrong(place, "must be a method's name or an object", value)
@@ -171,7 +188,8 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "timeout_ms": _positive,
     "model": _text,
     "fusion": _fusion,
-    "explain": _boolean,
+    "fields": _fields,
+    "explain": _explained,
     "min_score": _number,
 }
 HEADERS: Final = {name: "X-Rescore-" + name.replace("_", "-").title() for name in _CHECKS}

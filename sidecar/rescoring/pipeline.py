@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.errors import (
@@ -32,7 +32,7 @@ from sidecar.rescoring.order import Place
 from sidecar.rescoring.plan import RescorePlan
 from sidecar.rescoring.remembered import Order, order_of
 from sidecar.rescoring.rewrite import apply
-from sidecar.rescoring.scored import permutation, score_request, unscorable
+from sidecar.rescoring.scored import permutation, read_of, score_request, unscorable
 from sidecar.scoring.scorer import Scorer, ScoreRequest, Scores
 
 _log = logging.getLogger("sidecar.rescorer")
@@ -216,7 +216,8 @@ class Pipeline:
             return self._unscored(first, plan, replace(record, outcome="passed", reason=Reason.REMEMBERED))
         if settled.order is not None and settled.order is not order:
             return self._recalled(first, plan, record, settled.order)
-        return self._permuted(first, plan, replace(record, reason=None if whole else Reason.BUDGET), places)
+        told = replace(record, reason=None if whole else Reason.BUDGET)
+        return self._permuted(first, plan, told, places, read_of(first, plan, scores))
 
     def _recalled(self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, order: Order) -> Applied:
         places = order.places(first.hits)
@@ -228,9 +229,15 @@ class Pipeline:
         return self._permuted(first, plan, told, places)
 
     def _permuted(
-        self, first: FirstStage, plan: RescorePlan, record: RescoreRecord, places: Sequence[Place]
+        self,
+        first: FirstStage,
+        plan: RescorePlan,
+        record: RescoreRecord,
+        places: Sequence[Place],
+        read: Mapping[int, int] | None = None,
     ) -> Applied:
-        body = apply(first, plan, places, took_ms=round(record.total * 1000), model=record.model or "")
+        took = round(record.total * 1000)
+        body = apply(first, plan, places, took_ms=took, model=record.model or "", read=read)
         return Applied(body=body, record=replace(record, scored=len(places)))
 
     def _failed(self, plan: RescorePlan, record: RescoreRecord, problem: BaseException) -> RescoreRecord:

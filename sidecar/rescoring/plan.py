@@ -159,6 +159,8 @@ def _plan(
     text = chosen.query or query_text(search.value, params, mapping.query_paths, fields)
     if not text:
         return Reason.NO_QUERY_TEXT
+    if chosen.fields is not None:
+        mapping = mapping.model_copy(update={"fields": chosen.fields})
     return _planned(request, search, chosen, mapping, pattern, page, text)
 
 

@@ -59,7 +59,8 @@ class Planner:
         planned = await self._plan(match, request, call.look_up, size, dialect)
         if not isinstance(planned, RescorePlan):
             return planned
-        key = None if name is None else name + _part(planned, request)
+        told = planned.settings.explain == "text"  # of scores of its own, not of those that are remembered
+        key = None if name is None or told else name + _part(planned, request)
         self._lists.settle(name, Settled(match))
         return self._decided(replace(planned, caller=_caller(request), key=key), match, request)
 

@@ -6,7 +6,7 @@ Only `_score`, `max_score` and `took` are rewritten.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.elasticsearch import filter_path
@@ -41,7 +41,13 @@ class _Placed:
 
 
 def apply(
-    first: FirstStage, plan: RescorePlan, places: Sequence[Place] | None, *, took_ms: int | None, model: str = ""
+    first: FirstStage,
+    plan: RescorePlan,
+    places: Sequence[Place] | None,
+    *,
+    took_ms: int | None,
+    model: str = "",
+    read: Mapping[int, int] | None = None,
 ) -> bytes:
     """Return the client's answer.
 
@@ -52,10 +58,11 @@ def apply(
             order and its scores.
         took_ms: the whole time in milliseconds, for `took`; None leaves Elasticsearch's.
         model: the model's name, for explanations.
+        read: how many characters of their texts the model read, by first-stage position, where that is known.
     """
     placed = _unranked(first) if places is None else _ranked(first, plan, places)
     shown = _page(placed, first, plan, cut=places is not None)
-    written = [p.hit.raw if places is None else _written(p, plan, model) for p in shown]
+    written = [p.hit.raw if places is None else _written(p, plan, model, read or {}) for p in shown]
     edits = [_hits_edit(first, written)] if first.slots else []
     if places is not None and placed:
         edits += _max_score(first, _kept(placed, plan))
@@ -123,15 +130,15 @@ def _max_score(first: FirstStage, kept: Sequence[_Placed]) -> list[Edit]:
     return [Edit(span.start, span.end, value)]
 
 
-def _written(placed: _Placed, plan: RescorePlan, model: str) -> bytes:
+def _written(placed: _Placed, plan: RescorePlan, model: str, read: Mapping[int, int]) -> bytes:
     raw = placed.hit.raw
     at = None if plan.settings.explain or b'"_explanation"' in raw else _SCORE.match(raw)
     if at is not None:
         return raw[: at.start(1)] + number(placed.score) + raw[at.end(1) :]
-    return _edited(placed, plan, model)
+    return _edited(placed, plan, model, read)
 
 
-def _edited(placed: _Placed, plan: RescorePlan, model: str) -> bytes:
+def _edited(placed: _Placed, plan: RescorePlan, model: str, read: Mapping[int, int]) -> bytes:
     """Return a hit whose members must be looked at one by one."""
     raw = placed.hit.raw
     found = members(raw, whole(raw))
@@ -147,7 +154,10 @@ def _edited(placed: _Placed, plan: RescorePlan, model: str) -> bytes:
         edits.append(Edit(found["_explanation"].start, found["_explanation"].end, tree))
     raw = splice(raw, edits)
     if plan.settings.explain:
-        raw = explain.with_fields(raw, rank=placed.rank, first=placed.hit.score, logit=placed.logit)
+        values = explain.values(placed.rank, placed.hit.score, placed.logit)
+        if plan.settings.explain == "text" and placed.logit is not None:
+            values |= explain.texts(plan.query_text, plan.read_text, placed.hit.text, read.get(placed.rank - 1))
+        raw = explain.with_fields(raw, values)
     return raw
 
 

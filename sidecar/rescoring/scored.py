@@ -8,7 +8,7 @@ from sidecar.reasons import Reason
 from sidecar.rescoring.first_stage import FirstStage
 from sidecar.rescoring.order import Place, permuted
 from sidecar.rescoring.plan import RescorePlan
-from sidecar.scoring.scorer import ScoreRequest
+from sidecar.scoring.scorer import ScoreRequest, Scores
 
 
 def score_request(first: FirstStage, plan: RescorePlan, deadline: float, *, background: bool = False) -> ScoreRequest:
@@ -23,7 +23,14 @@ def score_request(first: FirstStage, plan: RescorePlan, deadline: float, *, back
         background=background,
         required=None if background else plan.required,
         caller=plan.caller,
+        reading=plan.settings.explain == "text",
     )
+
+
+def read_of(first: FirstStage, plan: RescorePlan, scores: Scores) -> dict[int, int]:
+    """Return how many characters the model read of the hits' texts, by first-stage position, where that is known."""
+    window = first.hits[: plan.window.size_rescored]
+    return dict(zip((i for i, hit in enumerate(window) if hit.text.strip()), scores.read, strict=False))
 
 
 def unscorable(first: FirstStage, plan: RescorePlan) -> Reason | None:

@@ -6,6 +6,7 @@ Pure data, shared by planning (request side), applying (response side) and the r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from sidecar.config.fusion import Fusion
 
@@ -60,7 +61,7 @@ class Settings:
     model: str | None
     timeout: float
     fusion: Fusion
-    explain: bool = False
+    explain: bool | Literal["text"] = False
     min_score: float | None = None
 
 

@@ -24,6 +24,7 @@ class ScoreRequest:
         required: how many documents must be scored, the first ones; the others are scored as far as there is time.
             None: all must.
         caller: who asks; callers that wait share the device alike.
+        reading: whether to say how much of each document the model reads.
     """
 
     query: str
@@ -34,6 +35,7 @@ class ScoreRequest:
     background: bool = False
     required: int | None = None
     caller: bytes = b""
+    reading: bool = False
 
     @property
     def least(self) -> int:
@@ -55,7 +57,8 @@ class Scores:
     """``values[i]`` is the relevance logit of ``documents[i]``: finite, higher is better.
 
     There are as many as documents were scored, the first ones: what is ``required`` at least. A value is rounded to
-    the backend's grid, and documents that are equal to the model have equal scores.
+    the backend's grid, and documents that are equal to the model have equal scores. ``read`` says of each how many of
+    its characters the model read, where the request asked for that and there was time to find out.
     """
 
     values: Sequence[float]
@@ -63,6 +66,7 @@ class Scores:
     timings: Timings = field(default_factory=Timings)
     pairs: int = 0
     tokens: int = 0
+    read: tuple[int, ...] = ()
 
 
 class Scorer(Protocol):

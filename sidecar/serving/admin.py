@@ -1,4 +1,4 @@
-"""The admin listener's pages: liveness, readiness, metrics, and what the engine chose.
+"""The admin listener's endpoints: liveness, readiness, metrics, what the engine chose, and pages.
 
 They are served on an event loop of their own, so that they answer while the proxy's does not.
 """
@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import SecretStr
 
 from sidecar.observing.watchdog import Watchdog
+from sidecar.serving.pages import MOST_SENT, OPEN, Running, routes
 
 
 class Rendered(Protocol):
@@ -32,11 +33,12 @@ def make_admin_app(
     watchdog: Watchdog,
     unready: Callable[[], str | None],
     describe: Callable[[], Mapping[str, Any]],
-    token: SecretStr | None = None,
+    running: Running,
 ) -> web.Application:
     """Build the admin application; it listens apart from clients, on loopback unless told otherwise.
 
-    With a ``token``, all but health asks for it: probes send none, and say no more than whether the process is well.
+    With a token in its configuration, all but health and the pages' files asks for it: probes send none, and say no
+    more than whether the process is well.
     """
 
     async def live(_: web.Request) -> web.Response:
@@ -54,13 +56,16 @@ def make_admin_app(
     async def info(_: web.Request) -> web.Response:
         return web.json_response(dict(describe()))
 
-    app = web.Application(middlewares=[] if token is None else [_asking_for(token)])
+    token = running.config().admin.token
+    middlewares = [] if token is None else [_asking_for(token)]
+    app = web.Application(middlewares=middlewares, client_max_size=MOST_SENT)
     app.add_routes(
         [
             web.get("/health/live", live),
             web.get("/health/ready", readiness),
             web.get("/metrics", scrape),
             web.get("/info", info),
+            *routes(running),
         ]
     )
     return app
@@ -72,7 +77,7 @@ def _asking_for(token: SecretStr) -> Middleware:
     @web.middleware
     async def ask(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if request.path.startswith("/health/") or secrets.compare_digest(given, expected):
+        if request.path.startswith("/health/") or request.path in OPEN or secrets.compare_digest(given, expected):
             return await handler(request)
         return web.json_response({"error": "a bearer token is needed"}, status=401, headers=_CHALLENGE)
 

@@ -48,8 +48,8 @@ class Dealer:
 
     @property
     def port(self) -> int:
-        """The port, 0 for a Unix socket."""
-        return 0 if self._listener.socket is not None else int(self._sockets[0].getsockname()[1])
+        """The port, 0 for a Unix socket, or before it listens."""
+        return 0 if self._listener.socket is not None or not self._sockets else int(self._sockets[0].getsockname()[1])
 
     @property
     def name(self) -> str:

@@ -23,6 +23,7 @@ from sidecar.scoring.local.backends.ways import sees_gpu
 from sidecar.scoring.local.cpu import cpu_quota
 from sidecar.serving.admin import make_admin_app
 from sidecar.serving.own_loop import OwnLoop
+from sidecar.serving.pages import Running
 from sidecar.signals import leave
 from sidecar.workers.dealing import Dealer
 from sidecar.workers.process import COMMAND
@@ -114,7 +115,8 @@ class _First:
         watchdog, beside = Watchdog(), OwnLoop("admin")
         self._stack.push_async_callback(beside.close)
         self._own.add_source("sidecar_loop", watchdog.stats)
-        app = make_admin_app(self, watchdog, self._unready, self._describe, self._config.admin.token)
+        running = Running(config=lambda: self._supervisor.config, port=lambda: self._dealer.port)
+        app = make_admin_app(self, watchdog, self._unready, self._describe, running)
         server = await beside.run(listen_for_admin(app, self._config.admin))
         self._stack.push_async_callback(lambda: beside.run(server.close()))
         beating = asyncio.create_task(watchdog.beating())

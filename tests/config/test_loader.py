@@ -106,7 +106,7 @@ def test_all_problems_at_once_each_with_path_line_found_and_allowed() -> None:
         (
             "admin:",
             "c.yaml:1: admin: found nothing (null); expected a mapping with keys of: "
-            "host, port, socket, reuse_port, tls, token",
+            "host, port, socket, reuse_port, tls, token, judgments",
         ),
         (
             "indices: {a: {fields: [x], model: m}}",

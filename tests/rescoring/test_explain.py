@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.fusion import Fusion
-from sidecar.rescoring.explain import node, spelled, unscored_node, with_fields
+from sidecar.rescoring.explain import node, spelled, unscored_node, values, with_fields
 
 
 def test_the_parent_node_keeps_elasticsearchs_bytes() -> None:
@@ -46,11 +46,11 @@ def test_a_hit_that_was_not_scored_says_why(among_scored: bool, start: str) -> N
 )
 def test_fields_are_added(raw: bytes, expected: bytes) -> None:
     added = b'"_rescore.first_stage_rank":[3],"_rescore.first_stage_score":[1.5],"_rescore.model_score":[-2.0]'
-    assert with_fields(raw, rank=3, first=1.5, logit=-2.0) == expected % added
+    assert with_fields(raw, values(3, 1.5, -2.0)) == expected % added
 
 
 def test_what_is_unknown_is_left_out() -> None:
-    assert with_fields(b"{}", rank=1, first=None, logit=None) == b'{"fields":{"_rescore.first_stage_rank":[1]}}'
+    assert with_fields(b"{}", values(1, None, None)) == b'{"fields":{"_rescore.first_stage_rank":[1]}}'
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.fusion import Fusion
-from sidecar.config.model import IndexMapping, Overrides
+from sidecar.config.model import FieldSpec, IndexMapping, Overrides
 from sidecar.rescoring.overrides import HEADERS, overrides
 from sidecar.rescoring.overrides import Overrides as Chosen
 from sidecar.rescoring.values import BadRequest, Settings
@@ -19,9 +19,12 @@ MODELS = {None: Fusion(method="linear", weight=0.5), "small": Fusion(), "large":
 DEFAULTS: dict[str, Any] = {"model": None, "timeout": 1.5, "fusion": MODELS[None]}
 
 
-def chosen(*, enabled: bool = True, query: str | None = None, window_size: int = 50, **settings: Any) -> Chosen:
+def chosen(
+    *, enabled: bool = True, query: str | None = None, window_size: int = 50, fields: Any = None, **settings: Any
+) -> Chosen:
     given = Settings(**(DEFAULTS | settings))
-    return Chosen(enabled=enabled, query=query, window_size=window_size, settings=given)
+    specs = None if fields is None else tuple(FieldSpec(name=name) for name in fields)
+    return Chosen(enabled=enabled, query=query, window_size=window_size, settings=given, fields=specs)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,9 @@ def chosen(*, enabled: bool = True, query: str | None = None, window_size: int =
         ({"fusion": "rrf"}, {}, chosen(fusion=Fusion(method="rrf"))),
         ({"fusion": {"method": "linear", "weight": 0.5}}, {}, chosen(fusion=Fusion(method="linear", weight=0.5))),
         ({"explain": True}, {}, chosen(explain=True)),
+        ({"explain": "text"}, {}, chosen(explain="text")),
+        ({"fields": "body"}, {}, chosen(fields=("body",))),
+        ({}, {"x-rescore-fields": '["body", "a.b", "body"]'}, chosen(fields=("body", "a.b"))),
         ({"min_score": 0}, {}, chosen(min_score=0.0)),
         (None, {"x-rescore-enabled": "False"}, chosen(enabled=False)),
         (None, {"x-rescore-query": "caf%C3%A9 \u65e5"}, chosen(query="café 日")),
@@ -74,7 +80,7 @@ def test_choices(ext: Any, headers: dict[str, str], expected: Chosen) -> None:
             {"windowsize": 1},
             {},
             "[ext.rescore] unknown field [windowsize], expected one of "
-            "[enabled, query, window_size, timeout_ms, model, fusion, explain, min_score]",
+            "[enabled, query, window_size, timeout_ms, model, fusion, fields, explain, min_score]",
         ),
         ({"window_size": "ten"}, {}, '[ext.rescore.window_size] must be a positive integer, found ["ten"]'),
         ({"window_size": 0}, {}, "[ext.rescore.window_size] must be a positive integer, found [0]"),
@@ -82,7 +88,9 @@ def test_choices(ext: Any, headers: dict[str, str], expected: Chosen) -> None:
         ({"window_size": 1.5}, {}, "[ext.rescore.window_size] must be a positive integer, found [1.5]"),
         ({"timeout_ms": None}, {}, "[ext.rescore.timeout_ms] must be a positive integer, found [null]"),
         ({"enabled": "no"}, {}, '[ext.rescore.enabled] must be a boolean, found ["no"]'),
-        ({"explain": 1}, {}, "[ext.rescore.explain] must be a boolean, found [1]"),
+        ({"fields": []}, {}, "[ext.rescore.fields] must be a field's name or a list of 1 to 16, found [[]]"),
+        ({"fields": [1]}, {}, "[ext.rescore.fields] must be a field's name or a list of 1 to 16, found [[1]]"),
+        ({"explain": 1}, {}, "[ext.rescore.explain] must be a boolean or [text], found [1]"),
         ({"query": " "}, {}, '[ext.rescore.query] must be a non-empty string, found [" "]'),
         ({"query": ["a"]}, {}, '[ext.rescore.query] must be a non-empty string, found [["a"]]'),
         ({"min_score": "1"}, {}, '[ext.rescore.min_score] must be a number, found ["1"]'),
@@ -107,7 +115,7 @@ def test_choices(ext: Any, headers: dict[str, str], expected: Chosen) -> None:
         (None, {"x-rescore-enabled": "maybe"}, '[X-Rescore-Enabled] must be a boolean, found ["maybe"]'),
         (None, {"x-rescore-window-size": "-1"}, "[X-Rescore-Window-Size] must be a positive integer, found [-1]"),
         (None, {"x-rescore-min-score": "nan"}, '[X-Rescore-Min-Score] must be a number, found ["nan"]'),
-        (None, {"x-rescore-explain": "\udcff"}, '[X-Rescore-Explain] must be a boolean, found ["\ufffd"]'),
+        (None, {"x-rescore-explain": "\udcff"}, '[X-Rescore-Explain] must be a boolean or [text], found ["\ufffd"]'),
     ],
 )
 def test_mistakes(ext: Any, headers: dict[str, str], message: str) -> None:
@@ -152,6 +160,7 @@ def test_headers_are_the_documented_ones() -> None:
         "timeout_ms": "X-Rescore-Timeout-Ms",
         "model": "X-Rescore-Model",
         "fusion": "X-Rescore-Fusion",
+        "fields": "X-Rescore-Fields",
         "explain": "X-Rescore-Explain",
         "min_score": "X-Rescore-Min-Score",
     }

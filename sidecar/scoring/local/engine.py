@@ -145,7 +145,18 @@ class Engine:
             timings=replace(timings, tokenize=tokenized - started),
             pairs=len(scored.pairs),
             tokens=int(np.sum([len(pair) for pair in scored.pairs])),
+            read=await self._read(loaded, request) if request.reading else (),
         )
+
+    async def _read(self, loaded: Loaded, request: ScoreRequest) -> tuple[int, ...]:
+        """Return how many characters of each document the model reads; none where half the time left is not enough."""
+        now = self._clock()
+        work = asyncio.get_running_loop().run_in_executor(self._tokenizing, loaded.read, request)
+        try:
+            found = await self._in_time(work, now + (request.deadline - now) / 2)
+        except DeadlineExceeded:
+            return ()
+        return tuple(found)
 
     async def _encoded(self, loaded: Loaded, request: ScoreRequest) -> tuple[Encoded, dict[int, float]]:
         """Have tokenized what there may be time to score, and all of it where that has cost nothing: the scores

@@ -118,6 +118,11 @@ class Loaded:
         documents = yield from self._documents(request, self.tokenizer.wanted(query, request.passages))
         yield self._joined(request, query, documents)
 
+    def read(self, request: ScoreRequest) -> list[int]:
+        """Return how many characters of each document the model reads."""
+        [query] = self.tokenizer.encode([request.query])
+        return self.tokenizer.read(query, request.documents, request.passages)
+
     def _joined(self, request: ScoreRequest, query: Ids, documents: Sequence[Ids]) -> Encoded:
         if request.passages is None:
             pairs = self.tokenizer.join(query, documents)

@@ -122,6 +122,20 @@ class PairTokenizer:
                     found[i] = np.array(ids[:tokens], dtype=np.int32)
         return [found[i] for i in range(len(texts))]
 
+    def read(self, query: Ids, texts: Sequence[str], passages: Passages | None) -> list[int]:
+        """Return how many characters of each text the model reads: up to the last token that is kept.
+
+        As `encode` does, it looks no further into a text than its tokens may lie.
+        """
+        wanted = self.wanted(query, passages)
+        cut = [beginning(text, max(wanted * _CHARACTERS[-1], _LEAST))[0] for text in texts]
+        found = []
+        for text, encoded in zip(texts, self._tokenizer.encode_batch(cut, add_special_tokens=False), strict=True):
+            ends = [end for _, end in encoded.offsets]
+            kept = wanted if passages else longest_first(len(query), len(ends), self._room)[1]
+            found.append(len(text) if len(ends) <= kept else ends[kept - 1] if kept else 0)
+        return found
+
     def _encoded(self, texts: list[str]) -> list[list[int]]:
         encode = getattr(self._tokenizer, "encode_batch_fast", self._tokenizer.encode_batch)
         return [encoded.ids for encoded in encode(texts, add_special_tokens=False)]

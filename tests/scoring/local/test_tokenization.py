@@ -51,6 +51,21 @@ def test_joined_pair_is_the_tokenizers_pair(family: Family, query: str, document
     assert theirs["attention_mask"] == [[1] * len(pair)]
 
 
+@given(query=st.integers(0, 30), document=st.integers(0, 80), max_length=st.integers(8, 64))
+@settings(max_examples=60, deadline=None)
+def test_what_is_said_to_be_read_of_a_text_are_the_tokens_that_are_kept(
+    family: Family, query: int, document: int, max_length: int
+) -> None:
+    ours = PairTokenizer(load_tokenizer(family.directory), max_length)
+    text = " ".join(["zip", "archive"] * document)
+    [asked, ids] = ours.encode(["mean " * query, text])
+    [read] = ours.read(asked, [text], None)
+    kept = longest_first(len(asked), len(ids), ours.room)[1]
+    assert (read == len(text)) == (kept == len(ids))
+    known = max(0, kept - 1)  # the last token may be a part of a word, which alone is another token
+    assert ours.encode([text[:read]])[0].tolist()[:known] == ids[:known].tolist()
+
+
 _RUNS = ["zip", "東京", "x" * 99, "x" * 101, "e\u0301", "\N{GRINNING FACE}", "[SEP]", ".", "\x00", "\u3000", "\n"]
 LONG = st.lists(
     st.tuples(st.sampled_from(_RUNS), st.sampled_from(["", " ", "  ", "\n"]), st.integers(1, 400)), max_size=6
