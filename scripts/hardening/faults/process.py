@@ -49,6 +49,7 @@ def settings(urls: Sequence[str], model: str, timeout: float) -> dict[str, Any]:
             "backend": "onnx",
         },
         "indices": {INDEX: mapping},
+        "lists": {"ttl": 0},  # each probe is to meet the fault, not to be told what was settled before it
         "shutdown": {"grace_period": 20},
         "log_level": "debug",
     }
