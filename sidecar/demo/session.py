@@ -9,8 +9,10 @@ import logging
 import shlex
 import signal
 import time
+import webbrowser
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from rich.console import Console
@@ -137,7 +139,10 @@ async def _keep(sidecar: Sidecar, upstream: str, collection: Collection, console
     body = json.dumps(search_body(collection.questions[0], collection, 3))
     console.print(f"\nrunning until Ctrl-C\n  the sidecar    {sidecar.url}", soft_wrap=True)
     console.print(f"  Elasticsearch  {split_credentials(upstream)[0]}", soft_wrap=True)
-    console.print(f"  compare page   http://127.0.0.1:{sidecar.admin_port}/", soft_wrap=True)
+    question = urlencode({"index": collection.name, "query": collection.questions[0]})
+    page = f"http://127.0.0.1:{sidecar.admin_port}/#{question}"
+    opened = console.is_terminal and await asyncio.to_thread(webbrowser.open, page)
+    console.print(f"  compare page   {page}{' (opened in your browser)' if opened else ''}", soft_wrap=True)
     console.print(f"  metrics        http://127.0.0.1:{sidecar.admin_port}/metrics", soft_wrap=True)
     target = f"{sidecar.url}/{collection.name}/_search?pretty"
     command = f"curl -is {shlex.quote(target)} -H 'content-type: application/json' -d {shlex.quote(body)}"

@@ -1,9 +1,10 @@
 // The status page: reads the metrics every few seconds and draws how they change.
 import { $, ask, askJson, element } from "./common.js";
 
-const EVERY = 2000, KEPT = 150;
+const EVERY = 2000, KEPT = 150, OVER = 8; // milliseconds; readings that are drawn; those that a rate is taken over
 const SVG = "http://www.w3.org/2000/svg";
 const history_ = {};
+const readings = [];
 let before = null;
 
 function parse(text) {
@@ -20,7 +21,7 @@ function parse(text) {
 const of = (metrics, name, labels = {}) => metrics.filter((each) => each.name === name && Object.entries(labels).every(([key, value]) => each.labels[key] === value));
 const sum = (metrics, name, labels) => of(metrics, name, labels).reduce((all, each) => all + each.value, 0);
 
-// Returns what a counter gained a second since the last reading; a restart begins anew.
+// Returns what a counter gained a second over the last readings; after a restart, nothing.
 function rate(now, name, labels) {
   const gained = sum(now.metrics, name, labels) - sum(before.metrics, name, labels);
   return Math.max(0, gained) / Math.max(0.001, (now.at - before.at) / 1000);
@@ -67,7 +68,7 @@ function tile(id, title, value, shown) {
   const top = Math.max(...values.filter((each) => each != null), 1e-9);
   let path = "", pen = "M";
   values.forEach((each, at) => {
-    if (each == null) { pen = "M"; return; }
+    if (each == null) return;
     path += `${pen}${KEPT - values.length + at} ${(48 - (46 * each) / top).toFixed(1)}`;
     pen = "L";
   });
@@ -123,11 +124,12 @@ async function look() {
   try {
     const [text, info, ready] = await Promise.all([ask("metrics").then((answer) => answer.text()), askJson("info"), fetch("health/ready").then((answer) => answer.json())]);
     const now = { at: performance.now(), metrics: parse(text) };
-    before ??= now;
+    before = readings[0] ?? now;
     $("state").textContent = ready.status;
     tiles(now);
     tables(now, info);
-    before = now;
+    readings.push(now);
+    if (readings.length > OVER) readings.shift();
     $("message").hidden = true;
     document.body.dataset.read = String(Number(document.body.dataset.read ?? 0) + 1);
   } catch (failure) {
