@@ -45,6 +45,7 @@ async def test_without_its_model_it_passes_searches_through_until_the_model_is_t
         "admin": admin,
         "engine": {"model": str(model), "backend": "onnx"},
         "indices": {"i": {"fields": ["t"], "timeout": "60s"}},
+        "lists": {"ttl": 0},  # the same search is asked again
     }
     async with (
         recording(Waits()) as upstream,
