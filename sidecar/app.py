@@ -116,6 +116,7 @@ class Sidecar:
         server = await beside.run(listen_for_admin(app, self.config.admin))
         self._stack.push_async_callback(lambda: beside.run(server.close()))
         self.admin_port = server.port
+        _log.info("health and metrics on %s", server.name)
         beating = asyncio.create_task(watchdog.beating())
         self._stack.callback(beating.cancel)
         beside.start(watchdog.looking())

@@ -14,18 +14,10 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
+from sidecar.commands import COMMANDS, module_of
 from sidecar.errors import SidecarError, StartupError
 
 _PROGRAM = "sidecar"
-_COMMANDS = {
-    "serve": "run the sidecar in front of a cluster",
-    "demo": "see BM25 and rescored hits side by side, on the standard library's docs or your own file",
-    "check-config": "validate a configuration file, optionally against the live cluster",
-    "eval": "measure the ranking before and after rescoring, with your judgments",
-    "train": "fine-tune a model on your judgments, and measure it on queries held out",
-    "score": "score texts against a query, without Elasticsearch",
-    "models": "list, fetch and check models",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,8 +40,10 @@ def _dispatch(words: list[str]) -> int:
         _top_level().parse_args(words)
         _top_level().print_help()
         return 0
+    if words[0] == "help":  # `sidecar help serve` is `sidecar serve --help`
+        return _dispatch([*words[1:2], "--help"])
     name, rest = words[0], words[1:]
-    if name not in _COMMANDS:
+    if name not in COMMANDS:
         _unknown(name)
     command = _load(name)
     parser = argparse.ArgumentParser(
@@ -64,7 +58,7 @@ def _dispatch(words: list[str]) -> int:
 def _load(name: str) -> ModuleType:
     """Import a command. A missing optional package is named; a bug in our own imports is not hidden."""
     try:
-        return importlib.import_module(f"sidecar.commands.{name.replace('-', '_')}")
+        return importlib.import_module(module_of(name))
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", _PROGRAM):
@@ -73,14 +67,14 @@ def _load(name: str) -> ModuleType:
 
 
 def _unknown(name: str) -> NoReturn:
-    close = difflib.get_close_matches(name, _COMMANDS, n=1)
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    _top_level().error(f"unknown command {name!r}{hint} (commands: {', '.join(_COMMANDS)})")
+    _top_level().error(f"unknown command {name!r}{hint} (commands: {', '.join(COMMANDS)})")
 
 
 def _top_level() -> argparse.ArgumentParser:
-    width = max(map(len, _COMMANDS))
-    commands = "\n".join(f"  {name:<{width}}  {about}" for name, about in _COMMANDS.items())
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {about}" for name, about in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
         usage=f"{_PROGRAM} [-h] [--version] COMMAND ...",

@@ -1,10 +1,11 @@
 """Validate a configuration and print what is in effect, as YAML with every default filled in.
 
     sidecar check-config sidecar.yaml
-    sidecar check-config sidecar.yaml --upstream                     # also ask the configured cluster
+    sidecar check-config --upstream sidecar.yaml                     # also ask the configured cluster
     sidecar check-config sidecar.yaml --upstream https://me:pw@es:9200
 
-With --upstream each mapped index and field is looked up in the live cluster: one line each, on stderr.
+TLS files, the device and the models are looked for here; with --upstream each mapped index and field in the live
+cluster, too: one line each, on stderr.
 Exit codes: 0 all is well (warnings allowed), 2 the configuration is wrong, 4 the cluster does not answer.
 """
 
@@ -15,6 +16,9 @@ import os
 import sys
 from pathlib import Path
 
+from sidecar.commands import live_check
+from sidecar.commands.live_check import Finding
+from sidecar.commands.local_check import examine
 from sidecar.commands.options import configuration
 from sidecar.config.model import Config
 from sidecar.config.reload import NOTHING_MAPPED
@@ -50,14 +54,20 @@ def run(args: argparse.Namespace) -> int:
 
         print(schema_text(), end="")
         return 0
+    if args.config is None and args.upstream and "://" not in args.upstream:
+        args.config, args.upstream = Path(args.upstream), _CONFIGURED  # `check-config --upstream FILE`
     config, _ = configuration(args.config, {})
     if not args.quiet:
         print(effective(config), end="")
+    found = [] if args.config is None else list(examine(config))
     if not config.indices and args.upstream is None:
-        print(f"warning {NOTHING_MAPPED}", file=sys.stderr)
-    for name, fusion in config.fusions_told().items():
-        print(f"ok      indices.{name}: fusion {fusion}", file=sys.stderr)
-    return 0 if args.upstream is None else _ask(config, args)
+        found.append(Finding("warning", NOTHING_MAPPED))
+    found += [Finding("ok", f"indices.{name}: fusion {fusion}") for name, fusion in config.fusions_told().items()]
+    if args.upstream is not None:
+        found += _asked(config, args)
+    for finding in found:
+        print(f"{finding.level:7} {finding.text}", file=sys.stderr)
+    return 2 if any(finding.level == "error" for finding in found) else 0
 
 
 def effective(config: Config) -> str:
@@ -69,11 +79,6 @@ def effective(config: Config) -> str:
     return text
 
 
-def _ask(config: Config, args: argparse.Namespace) -> int:
-    from sidecar.commands import live_check
-
+def _asked(config: Config, args: argparse.Namespace) -> list[Finding]:
     key = args.api_key or os.environ.get("ELASTICSEARCH_API_KEY")
-    findings = live_check.check(config, args.upstream or config.upstream.urls[0].get_secret_value(), key)
-    for finding in findings:
-        print(f"{finding.level:7} {finding.text}", file=sys.stderr)
-    return 2 if any(finding.level == "error" for finding in findings) else 0
+    return live_check.check(config, args.upstream or config.upstream.urls[0].get_secret_value(), key)

@@ -26,7 +26,11 @@ _PASSAGES = (
     "The capital of France is Paris, which lies on the river Seine and has about two million inhabitants.",
 )
 _LAPS = ("ms_for_1000_tokens", "out")
+_CAPTION = "nDCG@10 on TREC DL 2019, MRR@10 on MS MARCO dev, docs/s on a V100: as published"
 _WIDE = 160  # columns of a table that goes to a file
+_SHORT = {"parameters": "weights", "nDCG@10": "nDCG", "MRR@10": "MRR", "documents/s": "docs/s"}
+_FULL = 120  # columns that the whole table needs
+_ESSENTIAL = (0, 3, 5, 6, 7)  # name, parameters and figures: what 80 columns hold
 _SPEED_PASSAGES = 100
 _WORDS_OF_A_PASSAGE = 52  # about 68 tokens with the query, MS MARCO's mean
 
@@ -60,13 +64,15 @@ def _list(args: argparse.Namespace) -> int:
 
     from sidecar.scoring.models.catalog import CATALOG, COLUMNS, row
 
-    table = Table(caption="nDCG@10 on TREC DL 2019, MRR@10 on MS MARCO dev, documents/s on a V100, as published")
-    for column in COLUMNS:
-        table.add_column(column, no_wrap=column == "name")
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    shown = range(len(COLUMNS)) if console.width >= _FULL else _ESSENTIAL
+    table = Table(caption=_CAPTION, box=None, padding=(0, 1, 0, 0), pad_edge=False, caption_justify="left")
+    for place in shown:
+        table.add_column(_SHORT.get(COLUMNS[place], COLUMNS[place]), no_wrap=True)
     for model in CATALOG:
-        table.add_row(*row(model))
-    terminal = sys.stdout.isatty()
-    Console(width=None if terminal else _WIDE).print(table)
+        cells = row(model)
+        table.add_row(*(cells[place] for place in shown))
+    console.print(table)
     return 0
 
 
@@ -97,7 +103,7 @@ def _check(args: argparse.Namespace) -> int:
         scores = encoder.predict([(_QUERY, passage) for passage in _PASSAGES]).tolist()
         for score, passage in zip(scores, _PASSAGES, strict=True):
             print(f"{score:9.4f}  {passage}")
-        print(f"{_speed(encoder):,.0f} documents/s here, for {_SPEED_PASSAGES} passages of one query")
+        print(f"{speed(encoder):,.0f} documents/s here, for {_SPEED_PASSAGES} passages of one query")
     return _verdict(scores)
 
 
@@ -109,8 +115,8 @@ def _laps(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {way}: out, {why}"
 
 
-def _speed(encoder: CrossEncoder) -> float:
-    """Documents a second, the best of three, on texts that no cache has seen."""
+def speed(encoder: CrossEncoder) -> float:
+    """Return documents a second, the best of three, on texts that no cache has seen."""
     best = 0.0
     for turn in range(3):
         words = " ".join(_PASSAGES).split() * 3

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from sidecar.config.loader import loads
 from sidecar.config.model import Config
 from sidecar.config.reload import ConfigSource
+from sidecar.config.urls import split_listener
 from sidecar.errors import ConfigError
 
 _OWN_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 - compared, not bound
@@ -82,7 +83,7 @@ def refuse_loop(config: Config) -> None:
 
 def listener(text: str) -> dict[str, Any]:
     """Read `HOST:PORT`, `[IPv6]:PORT` or `PORT`."""
-    host, _, port = text.rpartition(":")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return {"port": int(port)} | ({"host": host.strip("[]")} if host else {})
+    try:
+        return split_listener(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from problem

@@ -32,7 +32,14 @@ def schema_text() -> str:
 def _with_short_forms(schema: dict[str, Any]) -> dict[str, Any]:
     """Allow a bare name where the model takes one (its `_short` validators), which pydantic cannot see."""
     sections = schema["$defs"]
+    fields = sections["IndexMapping"]["properties"]["fields"]
+    sections["IndexMapping"]["properties"]["fields"] = {
+        "description": fields.pop("description"),
+        "anyOf": [fields.pop("items"), {**fields, "items": {"$ref": "#/$defs/FieldSpec"}}],
+    }
     for name, text in (
+        ("Listener", {"type": ["string", "integer"]}),
+        ("AdminListener", {"type": ["string", "integer"]}),
         ("FieldSpec", {"type": "string"}),
         ("Fusion", sections["Fusion"]["properties"]["method"]),
     ):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from sidecar.errors import SidecarError
+from sidecar.errors import InputError
 
 if TYPE_CHECKING:
     from sidecar.scoring import CrossEncoder
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """Score all lines.
 
     Raises:
-        SidecarError: the input cannot be read, or a line is not what is expected.
+        InputError: the input cannot be read, or a line is not what is expected.
         ModelError: the model is not available.
     """
     names = Names(args.query, args.field, args.name)
@@ -94,27 +94,27 @@ def line_of(raw: str, names: Names, where: str) -> Line:
     """Read one line.
 
     Raises:
-        SidecarError: it is no JSON object, lacks a key, or has the score's already.
+        InputError: it is no JSON object, lacks a key, or has the score's already.
     """
     try:
         row = json.loads(raw)
     except ValueError as problem:
-        raise SidecarError(f"{where}: not valid JSON: {problem}") from problem
+        raise InputError(f"{where}: not valid JSON: {problem}") from problem
     if not isinstance(row, dict):
-        raise SidecarError(f"{where}: expected a JSON object, found {type(row).__name__}")
+        raise InputError(f"{where}: expected a JSON object, found {type(row).__name__}")
     if names.score in row:
-        raise SidecarError(f"{where}: the line already has {names.score!r}; choose another key with --name")
+        raise InputError(f"{where}: the line already has {names.score!r}; choose another key with --name")
     query = _value(row, "query", "--query", where) if names.query is None else names.query
     document = _value(row, names.field, "--field", where)
     documents = document if isinstance(document, list) else [document]
     if not isinstance(query, str) or not all(isinstance(each, str) for each in documents):
-        raise SidecarError(f"{where}: 'query' must be a text, {names.field!r} a text or a list of texts")
+        raise InputError(f"{where}: 'query' must be a text, {names.field!r} a text or a list of texts")
     return Line(raw.strip(), query, documents, isinstance(document, list))
 
 
 def _value(row: dict[str, Any], key: str, flag: str, where: str) -> Any:
     if key not in row:
-        raise SidecarError(f"{where}: no {key!r} in the line (keys: {', '.join(map(repr, row)) or 'none'}); see {flag}")
+        raise InputError(f"{where}: no {key!r} in the line (keys: {', '.join(map(repr, row)) or 'none'}); see {flag}")
     return row[key]
 
 
@@ -141,9 +141,9 @@ def _input(file: str) -> Iterator[IO[str]]:
         with Path(file).open(encoding="utf-8-sig") as source:
             yield source
     except UnicodeDecodeError as problem:
-        raise SidecarError(f"{file}: not UTF-8 text") from problem
+        raise InputError(f"{file}: not UTF-8 text") from problem
     except OSError as problem:
-        raise SidecarError(f"{problem.filename or file}: {(problem.strerror or str(problem)).lower()}") from problem
+        raise InputError(f"{problem.filename or file}: {(problem.strerror or str(problem)).lower()}") from problem
 
 
 @contextlib.contextmanager
@@ -152,8 +152,12 @@ def _output(file: Path | None, source: str) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     if file.exists() and source != "-" and file.samefile(source):
-        raise SidecarError(f"--output {file} is the input: choose another file")
-    with file.open("w", encoding="utf-8") as target:
+        raise InputError(f"--output {file} is the input: choose another file")
+    try:
+        target = file.open("w", encoding="utf-8")
+    except OSError as problem:
+        raise InputError(f"--output {file}: {(problem.strerror or str(problem)).lower()}") from problem
+    with target:
         yield target
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from sidecar.config.model import Config
 from sidecar.config.problems import describe, did_you_mean, is_echo
+from sidecar.config.urls import split_listener
 from sidecar.config.yaml_text import Located, Path, dotted, parse
 from sidecar.errors import ConfigError
 
@@ -45,12 +47,21 @@ def loads(
     located = parse(text.removeprefix("\ufeff"), environ, name)
     if not isinstance(located.value, dict):
         raise ConfigError([f"{name}:1: a configuration is a mapping of keys, such as `indices:`"])
-    data = merge(located.value, overrides)
+    data = merge(_spelled_out(located.value), overrides)
     try:
         return _validate(data, located)
     except ValidationError as error:
         problems = _problems(error, data, located, name)
         raise ConfigError([line for _, line in sorted(problems)]) from None
+
+
+def _spelled_out(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data with listeners as mappings, so that a flag for the port leaves the file's host as it is."""
+    out = dict(data)
+    for key in {"listen", "admin"} & data.keys():
+        with contextlib.suppress(ValueError):  # validation says so
+            out[key] = split_listener(data[key]) if isinstance(data[key], str) else data[key]
+    return out
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

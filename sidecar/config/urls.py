@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Secret
@@ -29,6 +29,14 @@ def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
     parts = urlsplit(url)
     base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     return base, None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
+
+
+def split_listener(text: str) -> dict[str, Any]:
+    """Return the host and the port of `HOST:PORT`, `[IPv6]:PORT` or `PORT`; without a host it is left out."""
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535 or (":" in host and host[:1] != "["):
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return {"port": int(port)} | ({"host": host.strip("[]")} if host else {})
 
 
 def _checked(url: str) -> str:

@@ -22,6 +22,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _REFERENCE = re.compile(
     r"\$(?:\$(?=\{)(?P<escaped>)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<bad>\{))"
 )
+_TAB = re.compile(r" *\t+\s*\S")
 _STR = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 _CONTAINERS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
@@ -63,6 +64,9 @@ def _syntax_problem(error: yaml.YAMLError, text: str, name: str) -> str:
         return f"{name}: not valid YAML: {problem}"
     line = text.split("\n")[mark.line : mark.line + 1]
     hint = " (inside { } or [ ], put ${...} in quotes)" if "${" in "".join(line) else ""
+    for number, near in enumerate(text.split("\n")[: mark.line + 2], start=1):
+        if number >= mark.line and _TAB.match(near):
+            return f"{name}:{number}: a tab stands in the indentation: YAML takes spaces only"
     return f"{name}:{mark.line + 1}: not valid YAML in column {mark.column + 1}: {problem}{hint}"
 
 

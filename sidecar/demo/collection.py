@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.demo.stdlib_docs import passages
-from sidecar.errors import SidecarError
+from sidecar.errors import InputError
 
 STDLIB_QUESTIONS = (
     "how do I copy a whole directory tree",
@@ -39,11 +39,11 @@ def standard_library(questions: Sequence[str] = ()) -> Collection:
     """Return the standard library's documentation.
 
     Raises:
-        SidecarError: this Python came without its sources.
+        InputError: this Python came without its sources.
     """
     documents = [(each.id, {**asdict(each), "name": each.id}) for each in passages()]
     if not documents:
-        raise SidecarError("this Python has no library sources to index; return a file of your own with --file")
+        raise InputError("this Python has no library sources to index; return a file of your own with --file")
     return Collection(
         "sidecar-demo-python-docs",
         documents,
@@ -58,21 +58,21 @@ def own_file(path: Path, text: str, title: str | None, questions: Sequence[str])
     """Read a JSONL or CSV file of documents.
 
     Raises:
-        SidecarError: it cannot be read, or has no such field.
+        InputError: it cannot be read, or has no such field.
     """
     if not questions:
-        raise SidecarError('--file needs a question to ask: --query "..."')
+        raise InputError('--file needs a question to ask: --query "..."')
     if path.suffix.lower() not in _SUFFIXES:
-        raise SidecarError(f"{path}: expected one of {', '.join(_SUFFIXES)}")
+        raise InputError(f"{path}: expected one of {', '.join(_SUFFIXES)}")
     try:
         rows = list(_rows(path))
     except OSError as error:
-        raise SidecarError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
-        raise SidecarError(f"{path}: not UTF-8 text") from error
+        raise InputError(f"{path}: not UTF-8 text") from error
     documents = [(str(number), row) for number, row in enumerate(rows, start=1) if row.get(text)]
     if not documents:
-        raise SidecarError(f"{path}: no document has text in {text!r}; fields: {', '.join(_names(rows)) or 'none'}")
+        raise InputError(f"{path}: no document has text in {text!r}; fields: {', '.join(_names(rows)) or 'none'}")
     name = "sidecar-demo-" + "".join(char if char.isalnum() else "-" for char in path.stem.lower())
     return Collection(name, documents, (title, text) if title else (text,), title, text, tuple(questions))
 
@@ -94,9 +94,9 @@ def _object(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise SidecarError(f"{where}: not valid JSON: {error}") from error
+        raise InputError(f"{where}: not valid JSON: {error}") from error
     if not isinstance(row, dict):
-        raise SidecarError(f"{where}: expected a JSON object, found {type(row).__name__}")
+        raise InputError(f"{where}: expected a JSON object, found {type(row).__name__}")
     return row
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sidecar.config.model import Listener
+from sidecar.config.listeners import Listener
 from sidecar.errors import StartupError
 from sidecar.http.handover import share
 from sidecar.http.tls import ServerContext

@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sidecar.config.model import Listener
+from sidecar.config.listeners import Listener
 from sidecar.http.binding import bind, inode_of, name, remove
 from sidecar.http.connections import Connections
 from sidecar.http.handover import lead_away

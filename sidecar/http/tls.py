@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.config import model as config
+from sidecar.config.listeners import ListenerTls
 from sidecar.errors import StartupError
 
 _log = logging.getLogger("sidecar.tls")
@@ -44,12 +45,12 @@ class ServerContext(ssl.SSLContext):
     back an authority that it trusts.
     """
 
-    _settings: config.ListenerTls
+    _settings: ListenerTls
     _current: ssl.SSLContext
     _seen: bytes
 
     @classmethod
-    def of(cls, settings: config.ListenerTls) -> ServerContext:
+    def of(cls, settings: ListenerTls) -> ServerContext:
         """Read the files.
 
         Raises:
@@ -92,7 +93,7 @@ class ServerContext(ssl.SSLContext):
         return found.digest()
 
 
-def _server_context(settings: config.ListenerTls) -> ssl.SSLContext:
+def _server_context(settings: ListenerTls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from sidecar.config.model import Listener
+from sidecar.config.listeners import Listener
 
 _TIMEOUT = 60.0
 _AT_A_TIME = 4

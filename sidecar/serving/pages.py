@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from sidecar.config.model import DEFAULT_MODEL, AdminListener, Config, IndexMapping
+from sidecar.config.listeners import AdminListener
+from sidecar.config.model import DEFAULT_MODEL, Config, IndexMapping
 from sidecar.serving.judgments import FullError, Judgments, folder
 from sidecar.serving.own_client import NoAnswerError, OwnClient, base_url
 

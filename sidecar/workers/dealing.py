@@ -9,7 +9,7 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 
-from sidecar.config.model import Listener
+from sidecar.config.listeners import Listener
 from sidecar.http.binding import bind_alone, inode_of, name, remove
 from sidecar.http.handover import lead_away
 from sidecar.workers import messages

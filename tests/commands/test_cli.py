@@ -15,7 +15,7 @@ HEAVY = ("torch", "transformers", "aiohttp", "elasticsearch", "numpy", "rich", "
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
     shown = capsys.readouterr().out
-    for name in ("serve", "demo", "check-config", "eval", "score", "models"):
+    for name in ("serve", "demo", "check-config", "doctor", "eval", "score", "models", "completion"):
         assert f"\n  {name} " in shown
 
 
@@ -24,6 +24,26 @@ def test_an_unknown_command_gets_a_suggestion(capsys: pytest.CaptureFixture[str]
         cli.main(["chek-config"])
     assert caught.value.code == 2
     assert "unknown command 'chek-config'; did you mean 'check-config'?" in capsys.readouterr().err
+
+
+def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["help", "serve"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: sidecar serve ")
+    with pytest.raises(SystemExit):
+        cli.main(["help"])
+    assert "commands:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_completes_commands_flags_and_files(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("check-config", "--upstream", "--require-model", "compgen_files" if shell == "bash" else "_files"):
+        assert word in script
+    if shell == "bash":
+        assert subprocess.run(["/bin/bash", "-n"], input=script, text=True, check=False).returncode == 0
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -209,3 +209,15 @@ def test_list_names_every_model(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     for model in CATALOG:
         assert model.name in told
+
+
+def test_the_list_fits_a_terminal_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sidecar.commands.models._WIDE", 80)
+    assert main(["models", "list"]) == 0
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 80
+    for model in CATALOG:
+        [line] = [line for line in told.splitlines() if line.startswith(f"{model.name} ")]
+        assert model.ndcg10 is None or f"{model.ndcg10:.2f}" in line

@@ -87,21 +87,21 @@ def test_a_wrong_line_is_named_before_the_model_is_loaded(
     line, message = WRONG[name]
     file = tmp_path / "lines.jsonl"
     file.write_text('{"query": "a", "document": "b"}\n' + line + "\n")
-    assert cli.main(["score", str(file), "--model", str(tmp_path / "no-such-model")]) == 1
+    assert cli.main(["score", str(file), "--model", str(tmp_path / "no-such-model")]) == 2
     shown = capsys.readouterr()
     assert message in shown.err
     assert shown.out == ""
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["score", str(tmp_path / "nothing.jsonl")]) == 1
+    assert cli.main(["score", str(tmp_path / "nothing.jsonl")]) == 2
     assert "nothing.jsonl: no such file or directory" in capsys.readouterr().err
     latin = tmp_path / "latin.jsonl"
     latin.write_bytes(b'{"query": "a", "document": "\xe9"}\n')
-    assert cli.main(["score", str(latin)]) == 1
+    assert cli.main(["score", str(latin)]) == 2
     assert "latin.jsonl: not UTF-8 text" in capsys.readouterr().err
     own = tmp_path / "own.jsonl"
     own.write_text('{"query": "a", "document": "b"}\n')
-    assert cli.main(["score", str(own), "--output", str(own)]) == 1
+    assert cli.main(["score", str(own), "--output", str(own)]) == 2
     assert "is the input: choose another file" in capsys.readouterr().err
     assert own.read_text() == '{"query": "a", "document": "b"}\n'

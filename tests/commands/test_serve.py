@@ -1,7 +1,5 @@
 """`sidecar serve`: what its flags make of the configuration, and what it refuses before it starts."""
 
-import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -17,9 +15,8 @@ Served = list[tuple[Config, ConfigSource | None]]
 def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     """Stand in for the composition root, which would bind ports and load a model."""
     calls: Served = []
-    app = types.ModuleType("sidecar.app")
-    app.serve = lambda config, source, require_model: calls.append((config, source)) or 0  # type: ignore[attr-defined, func-returns-value]
-    monkeypatch.setitem(sys.modules, "sidecar.app", app)
+    monkeypatch.setattr("sidecar.workers.serving.worker_count", lambda config: 1)
+    monkeypatch.setattr("sidecar.app.serve", lambda config, source, **_: calls.append((config, source)) or 0)  # type: ignore[func-returns-value]
     return calls
 
 
@@ -43,9 +40,8 @@ def test_every_flag(served: Served) -> None:
 
 def test_a_model_can_be_required(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
-    app = types.ModuleType("sidecar.app")
-    app.serve = lambda config, source, require_model: asked.append(require_model) or 0  # type: ignore[attr-defined, func-returns-value]
-    monkeypatch.setitem(sys.modules, "sidecar.app", app)
+    monkeypatch.setattr("sidecar.workers.serving.worker_count", lambda config: 1)
+    monkeypatch.setattr("sidecar.app.serve", lambda *_, require_model: asked.append(require_model) or 0)  # type: ignore[func-returns-value]
     words = ["serve", "--upstream", "http://a:1", "--field", "t"]
     assert [cli.main(words), cli.main([*words, "--require-model"])] == [0, 0]
     assert asked == [False, True]

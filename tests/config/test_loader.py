@@ -93,19 +93,22 @@ def test_all_problems_at_once_each_with_path_line_found_and_allowed() -> None:
             "indices:\n  a:\n    fields: [title, [nested]]",
             'c.yaml:3: indices.a.fields.1: found ["nested"]; expected text, or a mapping with keys of: name, label',
         ),
-        ("indices:\n  a: {}", "c.yaml:2: indices.a.fields: missing; Document fields, in order."),
+        (
+            "indices:\n  a: {}",
+            "c.yaml:2: indices.a.fields: missing; Document fields, in order; one alone needs no list.",
+        ),
         (
             "indices: {a: {fields: []}}",
             "c.yaml:1: indices.a.fields: found []; expected a list with at least one entry",
         ),
         (
-            "indices: {a: {fields: title}}",
-            'c.yaml:1: indices.a.fields: found "title"; expected a list',
+            "indices: {a: {fields: 3}}",
+            "c.yaml:1: indices.a.fields: found 3; expected a list",
         ),
         ("indices: [a]", 'c.yaml:1: indices: found ["a"]; expected a mapping'),
         (
             "admin:",
-            "c.yaml:1: admin: found nothing (null); expected a mapping with keys of: "
+            "c.yaml:1: admin: found nothing (null); expected text, or a mapping with keys of: "
             "host, port, socket, reuse_port, tls, token, judgments",
         ),
         (
@@ -239,3 +242,34 @@ def test_a_wrong_override_is_told_as_such() -> None:
     assert caught.value.problems == [
         "command line: listen.port: found 70000; expected a value less than or equal to 65535"
     ]
+
+
+def test_short_forms_stand_for_their_mappings() -> None:
+    config = loads("listen: 127.0.0.1:9300\nadmin: 9902\nindices: {a: {fields: title}, b: {fields: {name: x}}}", {})
+    assert (config.listen.host, config.listen.port) == ("127.0.0.1", 9300)
+    assert (config.admin.host, config.admin.port) == ("127.0.0.1", 9902)
+    assert [[each.name for each in mapping.fields] for mapping in config.indices.values()] == [["title"], ["x"]]
+    assert loads("listen: '[::1]:9300'", {}).listen.host == "::1"
+
+
+def test_a_flag_for_the_port_leaves_the_host_of_a_short_form() -> None:
+    config = loads("listen: 127.0.0.1:9300", {}, "c.yaml", {"listen": {"port": 1}})
+    assert (config.listen.host, config.listen.port) == ("127.0.0.1", 1)
+
+
+@pytest.mark.parametrize("text", ["es", "::1:9200", "host:99999", "host:"])
+def test_a_listener_that_is_no_host_and_port_is_named(text: str) -> None:
+    [problem] = problems(f"listen: '{text}'")
+    assert problem.endswith(f"{text!r} is not HOST:PORT")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("indices:\n\ta: {fields: [x]}\n", 2),
+        ("indices:\n  a:\n  \tfields: [x]\n", 3),
+        ("upstream:\n\turls: [a]\nindices: {}\n", 2),
+    ],
+)
+def test_a_tab_in_the_indentation_is_named(text: str, line: int) -> None:
+    assert problems(text) == [f"c.yaml:{line}: a tab stands in the indentation: YAML takes spaces only"]

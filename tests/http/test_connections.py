@@ -10,7 +10,7 @@ import struct
 import pytest
 from aiohttp import web
 
-from sidecar.config.model import Listener
+from sidecar.config.listeners import Listener
 from sidecar.http.listener import listen_for_clients
 from sidecar.http.response import error_response
 from tests.http.conftest import OK, Recorder, detail_of, lines, recording, request, say, sidecar_before, through

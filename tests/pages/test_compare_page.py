@@ -12,7 +12,8 @@ import pytest
 from elasticsearch import Elasticsearch, helpers
 
 from sidecar.app import Sidecar, running
-from sidecar.config.model import AdminListener, Config
+from sidecar.config.listeners import AdminListener
+from sidecar.config.model import Config
 from sidecar.evaluation.asking.readers import qrels, queries
 from sidecar.serving.judgments import Judgments
 from sidecar.serving.pages import loopback
