@@ -31,8 +31,16 @@ class Listener(Section):
     @classmethod
     def _short(cls, value: Any) -> Any:
         if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-            return split_listener(str(value))
+            return _split(str(value))
         return value
+
+
+def _split(text: str) -> Any:
+    """Return host and port; a value that is neither may be a secret in the wrong place, and is not repeated."""
+    try:
+        return split_listener(text)
+    except ValueError:
+        raise ValueError("expected HOST:PORT, or a port") from None
 
 
 def _long_enough(token: SecretStr) -> SecretStr:
