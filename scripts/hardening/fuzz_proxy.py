@@ -78,6 +78,7 @@ async def _proxy(witness: Witness, taken: list[tuple[str, str]]) -> AsyncIterato
     listener = {"host": "127.0.0.1", "port": 0}
     times = {"read_timeout": 0.5, "total_timeout": 1.0}
     upstream = {"urls": [f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"], **times}
+    upstream["dialect"] = "elasticsearch"  # or the first search would ask
     settings: dict[str, Any] = {"listen": listener, "admin": listener, "upstream": upstream}
     config = Config.model_validate(settings | {"engine": {"model": "bundled"}, "indices": {"i": {"fields": ["t"]}}})
     sidecar = Sidecar(config)  # its model is never loaded: searches are read and planned, then passed on

@@ -22,6 +22,7 @@ _PLACES: Final[Mapping[str, Any]] = {
 }
 _ELSEWHERE: Final[Mapping[str, Any]] = {}
 _SPACE = rb"[ \t\r\n]*+"
+_SPACES = re.compile(rb"[ \t\r\n]++")
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _MEMBER = re.compile(_SPACE + rb"(,?+)" + _SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
 _BETWEEN = re.compile(_SPACE + rb",?+" + _SPACE)
@@ -120,6 +121,10 @@ class OverrideStream:
         return self._pass(end + len(token))
 
     def _value(self) -> bool:
+        space = _SPACES.match(self._text, self._at)
+        if space is not None:  # a piece ended before it
+            self._at = space.end()
+            return True
         token = self._text[self._at : self._at + 1]
         if token in _CLOSING and self._names:
             self._open.append(_Open(_CLOSING[token], self._names))

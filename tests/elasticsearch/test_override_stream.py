@@ -27,6 +27,7 @@ def passed(body: bytes, *cuts: int) -> bytes:
         ('{"ext":{"a":1, "rescore":{"x":[[{}]]} , "b":"2"}}', {"ext": {"a": 1, "b": "2"}}),
         ('{"ext":{"a":-1.5e3,"rescore":"text"\n}}', {"ext": {"a": -1500.0}}),
         ('{"ext":{"rescore":null,"\\u0072escore":true}}', {"ext": {}}),
+        ('{"ext": {"a": 1, "rescore": null}, "b" : 2 }', {"ext": {"a": 1}, "b": 2}),
         (
             '{"source":{"ext":{"rescore":{}},"q":"{{x}}"},"params":{"ext":{"rescore":1}}}',
             {"source": {"ext": {}, "q": "{{x}}"}},
