@@ -29,6 +29,7 @@ _TO_BRACKET = re.compile(rb'[^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+)*+', re
 _LONGEST: Final = 4096  # what Elasticsearch's default allows for a whole request line
 _KNOWN: Final = 1024
 _WHOLE: Final = -1
+_STRAY: Final = re.compile(r"\\(?!\.)")
 
 
 def too_long(filters: str | None) -> bool:
@@ -37,9 +38,12 @@ def too_long(filters: str | None) -> bool:
 
 
 def excludes(filters: str | None) -> bool:
-    """Return whether filters hold any that OpenSearch applies in another way: exclusions, and names that are empty."""
-    given = (each.strip() for each in (filters or "").split(","))
-    return any(each.startswith("-") or each.endswith(".") for each in given)
+    """Return whether filters hold any that OpenSearch applies in another way.
+
+    These are exclusions, names that are empty, and backslashes before anything but a dot.
+    """
+    given = [each.strip() for each in (filters or "").split(",")]
+    return any(each.startswith("-") or each.endswith(".") or _STRAY.search(each) for each in given)
 
 
 def apply(body: bytes, filters: str) -> bytes:
