@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
 import shutil
 import signal
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from tests.checkpoints import make_checkpoint
 from tests.http.conftest import recording, request, say
-from tests.processes import Process
+from tests.processes import served
 from tests.test_reasons import FOUND, MATCH, free_port
 from tests.test_shutdown import Waits
 
 SEARCH = request("/i/_search", "Content-Type: application/json", method="POST", body=json.dumps(MATCH).encode())
-
-
-@contextlib.asynccontextmanager
-async def started(folder: Path, **settings: Any) -> AsyncIterator[Process]:
-    """Run `sidecar serve` on a file until the block ends."""
-    file = folder / "sidecar.yaml"
-    file.write_text(json.dumps({"listen": {"host": "127.0.0.1", "port": 0}, **settings}))
-    command = (sys.executable, "-m", "sidecar", "serve", file)
-    process = Process(await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE))
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.child.kill()
-        await process.ended()
 
 
 async def test_without_its_model_it_passes_searches_through_until_the_model_is_there(tmp_path: Path) -> None:
@@ -49,7 +30,7 @@ async def test_without_its_model_it_passes_searches_through_until_the_model_is_t
     }
     async with (
         recording(Waits()) as upstream,
-        started(tmp_path, upstream={"urls": [upstream.url]}, **settings) as process,
+        served(tmp_path, upstream={"urls": [upstream.url]}, **settings) as process,
     ):
         port = await process.listening()
         told = await process.says("NOTHING IS RESCORED")
@@ -73,7 +54,7 @@ async def test_without_its_model_it_passes_searches_through_until_the_model_is_t
 async def test_a_signal_while_the_model_is_waited_for_ends_the_process_in_order(tmp_path: Path) -> None:
     engine = {"model": str(tmp_path / "none")}
     admin = {"host": "127.0.0.1", "port": 0}
-    async with started(tmp_path, admin=admin, engine=engine, indices={"i": {"fields": ["t"]}}) as process:
+    async with served(tmp_path, admin=admin, engine=engine, indices={"i": {"fields": ["t"]}}) as process:
         await process.says("NOTHING IS RESCORED")
         os.kill(process.child.pid, signal.SIGTERM)
         assert await process.ended() == 0
@@ -81,7 +62,7 @@ async def test_a_signal_while_the_model_is_waited_for_ends_the_process_in_order(
 
 async def test_a_configuration_that_maps_nothing_is_warned_of_at_start_and_at_reload(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"admin": {"host": "127.0.0.1", "port": 0}, "engine": {"model": "bundled"}}
-    async with started(tmp_path, **settings, indices={}) as process:
+    async with served(tmp_path, **settings, indices={}) as process:
         assert (await process.says("no index is mapped: every search passes through"))["level"] == "warning"
         process.logged.clear()
         os.kill(process.child.pid, signal.SIGHUP)

@@ -9,6 +9,8 @@ from typing import Any, Final
 from sidecar.elasticsearch.lenient_json import decode
 from sidecar.elasticsearch.upstream import UpstreamAnswer
 
+NO_PIPELINE: Final = "_none"
+"""What a search names that goes through no search pipeline of OpenSearch."""
 _PRODUCT: Final = "x-elastic-product"
 
 
@@ -64,7 +66,7 @@ OPENSEARCH: Final = Dialect(
     json_types=ELASTICSEARCH.json_types,
     other_formats=ELASTICSEARCH.other_formats,
     render=ELASTICSEARCH.render,
-    own={"search_pipeline": "_none"},
+    own={"search_pipeline": NO_PIPELINE},
     template_status=True,
     exclusions=False,
     pipelines=True,

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import msgspec
 
 from sidecar.cache import ByteCache
+from sidecar.elasticsearch.dialect import NO_PIPELINE
 from sidecar.elasticsearch.lenient_json import decode
 from sidecar.elasticsearch.upstream import LookUp
 from sidecar.errors import UpstreamError
@@ -35,7 +36,6 @@ _TEXT_TYPES = "text,match_only_text,search_as_you_type,semantic_text,annotated_t
 _MAX_TEXT_FIELDS = 1000
 # Source: OpenSearch documentation, "Default search pipeline".
 _PIPELINE = "index.search.default_pipeline"
-_NO_PIPELINE = "_none"
 # Refusals that asking again would meet, too; all others may be of this one moment.
 _FINAL_STATUSES = frozenset({400, 401, 403, 404})
 # Who asks, in Elastic's and in OpenSearch's words: credentials, impersonation, identities that a proxy before us gives.
@@ -85,35 +85,36 @@ class IndexResolver:
 
         ``expand`` is the search's `expand_wildcards`.
         """
-        if len(expression) > _LONGEST_EXPRESSION:
-            return None
-        target = f"/{_quoted(expression)}/_field_caps?fields=_id&filter_path=indices,failures.indices"
-        return await self._known_or_asked(target + _options(expand), _names, headers, look_up)
+        path = f"_field_caps?fields=_id&filter_path=indices,failures.indices{_options(expand)}"
+        return await self._known_or_asked(expression, path, _names, headers, look_up)
 
     async def text_fields(
         self, expression: str, expand: str | None, headers: Mapping[str, str], look_up: LookUp
     ) -> frozenset[str] | None:
         """Return the names of the fields that are analysed, None when Elasticsearch does not say or they are many."""
-        if len(expression) > _LONGEST_EXPRESSION:
-            return None
-        query = f"?fields=*&types={_TEXT_TYPES}&filter_path=fields.*.*.type,failures.indices"
-        target = f"/{_quoted(expression)}/_field_caps{query}{_options(expand)}"
-        return await self._known_or_asked(target, _text_fields, headers, look_up)
+        query = f"fields=*&types={_TEXT_TYPES}&filter_path=fields.*.*.type,failures.indices"
+        path = f"_field_caps?{query}{_options(expand)}"
+        return await self._known_or_asked(expression, path, _text_fields, headers, look_up)
 
     async def pipelines(
         self, expression: str, expand: str | None, headers: Mapping[str, str], look_up: LookUp
     ) -> frozenset[str] | None:
         """Return the search pipelines that the indices add to their searches, None when OpenSearch does not say."""
-        if len(expression) > _LONGEST_EXPRESSION:
-            return None
-        target = f"/{_quoted(expression)}/_settings/{_PIPELINE}?flat_settings=true{_options(expand)}"
-        return await self._known_or_asked(target, _pipelines, headers, look_up)
+        path = f"_settings/{_PIPELINE}?flat_settings=true{_options(expand)}"
+        return await self._known_or_asked(expression, path, _pipelines, headers, look_up)
 
     async def _known_or_asked(
-        self, target: str, read: Callable[[bytes], Said[_Answer]], headers: Mapping[str, str], look_up: LookUp
+        self,
+        expression: str,
+        path: str,
+        read: Callable[[bytes], Said[_Answer]],
+        headers: Mapping[str, str],
+        look_up: LookUp,
     ) -> _Answer | None:
         """Return what is known, or ask: once for all who want to know at the same time."""
-        key = (target, caller(headers))
+        if len(expression) > _LONGEST_EXPRESSION:
+            return None
+        key = (f"/{_quoted(expression)}/{path}", caller(headers))
         known = self._known.get(key)
         if known is not None and known[0] > self._clock():
             answer: _Answer | None = known[1]
@@ -169,8 +170,8 @@ def _text_fields(body: bytes) -> Said[frozenset[str]]:
 
 
 def _pipelines(body: bytes) -> Said[frozenset[str]]:
-    found = {index.settings.get(_PIPELINE, _NO_PIPELINE) for index in decode(body, dict[str, _Settings]).values()}
-    return frozenset(found - {_NO_PIPELINE}), True
+    found = {index.settings.get(_PIPELINE, NO_PIPELINE) for index in decode(body, dict[str, _Settings]).values()}
+    return frozenset(found - {NO_PIPELINE}), True
 
 
 def _names(body: bytes) -> Said[tuple[str, ...]]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sidecar.elasticsearch.dialect import NO_PIPELINE
 from sidecar.elasticsearch.filter_path import too_long
 from sidecar.elasticsearch.media_types import json_answer
 from sidecar.elasticsearch.request import SearchRequest
 from sidecar.elasticsearch.source_filter import names
 from sidecar.reasons import Reason
-
-NO_PIPELINE = "_none"
 
 
 def unsuitable(
